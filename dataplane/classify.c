@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Packets without a session meet the rules, in bulk: the classifier answers "the first match at or after rule i"; a rule whose packet-only
+ * fields fail, and a monitor rule, pass the packet on to the next.
+ */
+#include <netinet/in.h>
+#include <rte_ether.h>
+#include <rte_tcp.h>
+#include <string.h>
+
+#include "dataplane/session_tcp.h"
+#include "dataplane/stages.h"
+
+/* ND by RFC 4861: types 133 to 137, sent with hop limit 255 so that no router can have forwarded it. */
+static bool is_nd(const struct sp_burst *burst, unsigned int i)
+{
+	const struct sp_packet *packet = &burst->packet[i];
+	unsigned int type = packet->key.aux >> 8;
+	uint8_t hop_limit_buf;
+	const uint8_t *hop_limit;
+
+	if (packet->key.family != SP_FAMILY_IPV6 || packet->key.proto != IPPROTO_ICMPV6 || packet->kind != SP_KIND_FLOW || type < 133 ||
+		type > 137)
+		return false;
+	hop_limit = rte_pktmbuf_read(burst->mbuf[i], packet->l3_off + 7, 1, &hop_limit_buf);
+	return hop_limit != NULL && *hop_limit == 255;
+}
+
+static void view_packet(struct sp_worker *worker, unsigned int i, struct sp_packet_view *view)
+{
+	struct sp_burst *burst = &worker->burst;
+	struct rte_mbuf *mbuf = burst->mbuf[i];
+	uint32_t length = RTE_MIN(mbuf->pkt_len, (uint32_t)SP_INSPECT_BUFFER_BYTES);
+	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(mbuf, const struct rte_ether_hdr *);
+
+	memset(view, 0, sizeof(*view));
+	view->frame = rte_pktmbuf_read(mbuf, 0, length, worker->inspect_buffer);
+	view->frame_len = view->frame == NULL ? 0 : length;
+	view->wire_len = mbuf->pkt_len;
+	view->known = SP_VIEW_FRAME | SP_VIEW_LENGTH | SP_VIEW_SRC_MAC;
+	if (view->frame != NULL)
+		ether = (const struct rte_ether_hdr *)view->frame;
+	memcpy(view->src_mac, &ether->src_addr, sizeof(view->src_mac));
+	if (burst->packet[i].key.family != SP_FAMILY_NONE) {
+		view->dscp = burst->packet[i].dscp;
+		view->known |= SP_VIEW_DSCP;
+	}
+	if (burst->packet[i].key.proto == IPPROTO_TCP && burst->packet[i].kind == SP_KIND_FLOW) {
+		view->tcp_flags = burst->packet[i].tcp_flags;
+		view->known |= SP_VIEW_TCP_FLAGS;
+	}
+}
+
+static void count_hit(struct sp_worker *worker, uint32_t slot)
+{
+	struct sp_rule_counters *counters = sp_slot_counters(worker, slot);
+	uint64_t now_ns = sp_wall_ns(worker->dataplane, worker->burst.now);
+
+	sp_count(&counters->hits, 1);
+	if (counters->first_ns == 0)
+		sp_count(&counters->first_ns, now_ns);
+	__atomic_store_n(&counters->last_ns, now_ns, __ATOMIC_RELAXED);
+}
+
+/* Whether the rule decides the packet; otherwise the packet goes on to the next rule. */
+static bool decides(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule)
+{
+	if (rule->residual != NULL) {
+		struct sp_packet_view view;
+
+		view_packet(worker, i, &view);
+		if (sp_residual_match(rule->residual, &view) != SP_YES)
+			return false;
+	}
+	if (!(rule->flags & SP_HOT_MONITOR))
+		return true;
+	count_hit(worker, rule->slot);
+	if (rule->log != SP_LOG_NONE)
+		sp_notify_drop(worker, i, rule->id);
+	return false;
+}
+
+static void deny(struct sp_worker *worker, unsigned int i, uint8_t action, enum sp_drop_reason reason, uint32_t rule_id, uint8_t log)
+{
+	struct sp_burst *burst = &worker->burst;
+
+	burst->verdict[i] = action == SP_ACTION_REJECT ? SP_VERDICT_REJECT : SP_VERDICT_DROP;
+	burst->reason[i] = reason;
+	if (log & SP_LOG_END)
+		sp_notify_drop(worker, i, rule_id);
+}
+
+/* What the default says; frames that are not IP, and ICMP errors of no session, have reasons of their own. */
+static void decide_default(struct sp_worker *worker, unsigned int i)
+{
+	const struct sp_ruleset *ruleset = worker->live->ruleset;
+	const struct sp_packet *packet = &worker->burst.packet[i];
+	enum sp_drop_reason reason = SP_DROP_DEFAULT;
+
+	worker->burst.slot[i] = SP_RULE_SLOT_DEFAULT;
+	count_hit(worker, SP_RULE_SLOT_DEFAULT);
+	if (ruleset->default_action == SP_ACTION_ALLOW) {
+		sp_admit_packet(worker, i, NULL);
+		return;
+	}
+	if (packet->kind == SP_KIND_NON_IP)
+		reason = SP_DROP_ROUTE_NON_IP;
+	else if (packet->kind == SP_KIND_ICMP_ERROR)
+		reason = SP_DROP_ICMP_NO_SESSION;
+	deny(worker, i, ruleset->default_action, reason, 0, ruleset->default_log);
+}
+
+static void decide_rule(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule)
+{
+	worker->burst.slot[i] = rule->slot;
+	count_hit(worker, rule->slot);
+	if (rule->action == SP_ACTION_ALLOW)
+		sp_admit_packet(worker, i, rule);
+	else
+		deny(worker, i, rule->action, SP_DROP_RULE, rule->id, rule->log);
+}
+
+/*
+ * An earlier packet of this burst may have opened the session of this one: then it is no miss any more. In order, so that verdicts do not
+ * depend on how packets fall into bursts.
+ */
+static void decide(struct sp_worker *worker, unsigned int i, uint32_t index)
+{
+	struct sp_burst *burst = &worker->burst;
+	const struct sp_packet *packet = &burst->packet[i];
+
+	if (packet->kind != SP_KIND_NON_IP) {
+		burst->session[i] = sp_session_find(worker->sessions, &packet->key, packet->hash);
+		if (burst->session[i] != SP_SESSION_NONE) {
+			sp_state_packet(worker, i, burst->n);
+			if (burst->session[i] != SP_SESSION_NONE)
+				return;
+		}
+	}
+	if (index == SP_RULE_NONE)
+		decide_default(worker, i);
+	else
+		decide_rule(worker, i, &worker->live->ruleset->rules[index]);
+}
+
+/* Passes before the rules: ND always, ARP when no rule names its ethertype. */
+static bool builtin_passes(const struct sp_ruleset *ruleset, const struct sp_burst *burst, unsigned int i, uint32_t index)
+{
+	const struct sp_packet *packet = &burst->packet[i];
+
+	if (packet->kind == SP_KIND_NON_IP)
+		return ruleset->builtin_arp && packet->key.aux == RTE_ETHER_TYPE_ARP && index == SP_RULE_NONE;
+	return ruleset->builtin_nd && is_nd(burst, i);
+}
+
+void sp_classify_burst(struct sp_worker *worker, const struct sp_port *port)
+{
+	const struct sp_ruleset *ruleset = worker->live->ruleset;
+	struct sp_burst *burst = &worker->burst;
+	struct sp_match matches[SP_BURST_MAX];
+	const struct sp_match *keys[SP_BURST_MAX];
+	uint32_t from[SP_BURST_MAX], found[SP_BURST_MAX], index[SP_BURST_MAX];
+	uint8_t packet_of[SP_BURST_MAX];
+	unsigned int n_misses = 0, n_open;
+	uint8_t misses[SP_BURST_MAX];
+
+	(void)port;
+	for (unsigned int i = 0; i < burst->n; i++) {
+		if (burst->verdict[i] != SP_VERDICT_GOING || burst->session[i] != SP_SESSION_NONE)
+			continue;
+		sp_match_from_packet(burst, i, &matches[n_misses]);
+		keys[n_misses] = &matches[n_misses];
+		from[n_misses] = 0;
+		packet_of[n_misses] = i;
+		misses[n_misses++] = i;
+	}
+	/* Each turn answers every open packet; those that a rule passed on stay open. `from` grows, so the number of rules bounds the
+	 * turns. */
+	for (n_open = n_misses; n_open > 0;) {
+		unsigned int still_open = 0;
+
+		sp_classifier_lookup(ruleset->classifier, keys, from, found, n_open);
+		for (unsigned int k = 0; k < n_open; k++) {
+			unsigned int i = packet_of[k];
+
+			index[i] = found[k];
+			if (found[k] == SP_RULE_NONE || decides(worker, i, &ruleset->rules[found[k]]))
+				continue;
+			keys[still_open] = keys[k];
+			from[still_open] = found[k] + 1;
+			packet_of[still_open++] = i;
+		}
+		n_open = still_open;
+	}
+	for (unsigned int k = 0; k < n_misses; k++) {
+		unsigned int i = misses[k];
+
+		if (!builtin_passes(ruleset, burst, i, index[i]))
+			decide(worker, i, index[i]);
+	}
+}

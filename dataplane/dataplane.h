@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The dataplane as a whole: ports, workers, and what they share. vnf/launch builds it, mgmt/ reads it and publishes rulesets into it.
+ */
+#ifndef SP_DATAPLANE_DATAPLANE_H
+#define SP_DATAPLANE_DATAPLANE_H
+
+#include <rte_rcu_qsbr.h>
+#include <rte_ring.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/limit.h"
+#include "dataplane/parse.h"
+#include "dataplane/rule_table.h"
+#include "dataplane/stats.h"
+#include "rules/policy.h"
+#include "rules/ruleset.h"
+
+#define SP_NO_PORT 0xffff
+
+/* A port: written at start (link_up also by the control thread), read by workers. */
+struct sp_port {
+	uint16_t ethdev;          /* DPDK port id */
+	uint16_t index;           /* in dataplane->ports */
+	uint16_t peer;            /* index of the other half of the wire pair; SP_NO_PORT */
+	uint16_t domain;          /* wire pair number: same for both halves */
+	uint16_t n_queues;        /* rx queues; queue q is polled by worker q % n_workers */
+	uint16_t n_tx_queues;     /* n_workers, or 1: then tx_ring must be set by sp_port_share_tx */
+	struct rte_ring *tx_ring; /* packets of workers without a tx queue here, for worker 0 to send; NULL when each has its own */
+	uint8_t checksum;         /* enum sp_checksum_policy */
+	bool pass_link;           /* wire mode: a peer whose link is down gets no packets */
+	uint32_t link_up;         /* 0 or 1; relaxed */
+	char name[32];
+	char device[128]; /* as configured, without secrets */
+	uint8_t mac[6];
+	uint16_t mtu;
+	uint8_t zone[4096]; /* zone index of frames with this outer VLAN id (0: untagged); SP_MATCH_NO_ZONE */
+};
+
+/* What workers load once a burst: a ruleset and the scratch that its databases need, published and retired as one. */
+struct sp_live {
+	struct sp_ruleset *ruleset;            /* owned */
+	hs_scratch_t *scratch[SP_WORKERS_MAX]; /* owned; NULL when the ruleset inspects nothing */
+	unsigned int n_workers;
+	uint32_t *rule_of_slot; /* owned: rule table slot → index of the rule in this ruleset, SP_RULE_NONE when it is not in it */
+	uint32_t n_slots;
+};
+
+/* The rule of a slot in this ruleset; NULL for the default and for slots of rules that are gone. */
+static inline const struct sp_hot_rule *sp_live_rule(const struct sp_live *live, uint32_t slot)
+{
+	uint32_t index = slot < live->n_slots ? live->rule_of_slot[slot] : SP_RULE_NONE;
+
+	return index == SP_RULE_NONE ? NULL : &live->ruleset->rules[index];
+}
+
+/* After sp_rule_table_assign has set the slots. Takes ownership of ruleset on success. NULL with errno. Control thread. */
+struct sp_live *sp_live_create(struct sp_ruleset *ruleset, unsigned int n_workers);
+void sp_live_free(struct sp_live *live);
+
+/*
+ * For devices with one tx queue and several workers (af_packet, emulated VFs): makes the ring through which the others pass their packets
+ * to worker 0. Undone with rte_ring_free(port->tx_ring). 0 or -errno. Control thread, before the workers run.
+ */
+int sp_port_share_tx(struct sp_port *port, int socket);
+
+struct sp_worker;
+
+struct sp_dataplane {
+	struct sp_port ports[SP_PORTS_MAX];
+	unsigned int n_ports;
+	struct sp_worker *workers[SP_WORKERS_MAX];
+	unsigned int n_workers;
+	struct sp_live *live;      /* workers load-acquire it once a burst; never NULL while they run */
+	struct rte_rcu_qsbr *qsbr; /* thread id = worker index */
+	struct sp_rule_table rule_table;
+	struct sp_limit_table *limits;
+	struct sp_zones zones;      /* of the configuration: indexes are the same for ports, rules and sessions */
+	uint64_t tsc_hz, tsc_start; /* now_ms counts from tsc_start */
+	uint64_t wall_start_ns;     /* CLOCK_REALTIME at tsc_start */
+	uint32_t reject_rate;       /* answers a worker may build a second */
+	bool adaptive;              /* workers sleep when idle (QSBR-offline), instead of polling at 100 % */
+	uint32_t stop;              /* set to leave the loops; relaxed */
+	uint32_t stopped, drained;  /* workers that left their rx queues after `stop`, and whose rings are empty; atomic */
+};
+
+/* Wall clock in ns since the epoch of a TSC value. Any thread. */
+uint64_t sp_wall_ns(const struct sp_dataplane *dataplane, uint64_t tsc);
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Where a packet leaves, and the tx buffers. In wire mode a frame leaves by the peer of the port it came from, unchanged.
+ */
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <stdio.h>
+
+#include "dataplane/stages.h"
+
+/* Bursts that a NIC may refuse to take whole before the rest is dropped: a link that stalls must not stall the worker. */
+#define TX_TRIES 8
+
+void sp_egress_burst(struct sp_worker *worker, const struct sp_port *port)
+{
+	struct sp_burst *burst = &worker->burst;
+	const struct sp_port *peer = port->peer == SP_NO_PORT ? NULL : &worker->dataplane->ports[port->peer];
+
+	for (unsigned int i = 0; i < burst->n; i++) {
+		burst->egress[i] = port->peer;
+		if (burst->verdict[i] == SP_VERDICT_GOING && peer != NULL)
+			burst->packet[i].zone_to = peer->zone[burst->packet[i].key.vlan & 0xfff];
+	}
+}
+
+void sp_forward_burst(struct sp_worker *worker)
+{
+	struct sp_dataplane *dataplane = worker->dataplane;
+	struct sp_burst *burst = &worker->burst;
+
+	for (unsigned int i = 0; i < burst->n; i++) {
+		const struct sp_port *egress;
+
+		if (burst->verdict[i] != SP_VERDICT_GOING)
+			continue;
+		if (burst->egress[i] == SP_NO_PORT) {
+			sp_burst_drop(burst, i, SP_DROP_ROUTE_NO_EGRESS);
+			continue;
+		}
+		egress = &dataplane->ports[burst->egress[i]];
+		if (egress->pass_link && !__atomic_load_n(&egress->link_up, __ATOMIC_RELAXED)) {
+			sp_burst_drop(burst, i, SP_DROP_ROUTE_LINK_DOWN);
+			continue;
+		}
+		burst->verdict[i] = SP_VERDICT_ALLOW;
+		sp_tx_queue(worker, egress->index, burst->mbuf[i]);
+	}
+}
+
+void sp_tx_queue(struct sp_worker *worker, unsigned int port, struct rte_mbuf *mbuf)
+{
+	struct sp_tx_buffer *tx = &worker->tx[port];
+
+	if (tx->n == SP_TX_BUFFER)
+		sp_tx_flush(worker, port);
+	tx->bytes += mbuf->pkt_len;
+	tx->mbuf[tx->n++] = mbuf;
+	sp_count(&worker->stats.tx_held, 1);
+}
+
+int sp_port_share_tx(struct sp_port *port, int socket)
+{
+	char name[RTE_RING_NAMESIZE];
+
+	snprintf(name, sizeof(name), "sp_tx_%u", port->index);
+	port->tx_ring = rte_ring_create(name, SP_HANDOVER_RING, socket, RING_F_SC_DEQ);
+	return port->tx_ring == NULL ? -rte_errno : 0;
+}
+
+/* A worker without a tx queue on this port passes its packets to worker 0. */
+static uint16_t pass_to_sender(struct sp_worker *worker, struct sp_port *port, struct rte_mbuf **mbufs, uint16_t n)
+{
+	uint16_t passed = rte_ring_mp_enqueue_burst(port->tx_ring, (void **)mbufs, n, NULL);
+
+	sp_count(&worker->stats.handed_out, passed);
+	return passed;
+}
+
+static uint16_t send_burst(struct sp_worker *worker, struct sp_port *port, struct rte_mbuf **mbufs, uint16_t n, uint64_t bytes)
+{
+	struct sp_port_counters *counters = &worker->stats.ports[port->index];
+	uint16_t sent = 0;
+
+	for (unsigned int t = 0; t < TX_TRIES && sent < n; t++)
+		sent += rte_eth_tx_burst(port->ethdev, worker->index, mbufs + sent, n - sent);
+	for (uint16_t i = sent; i < n; i++)
+		bytes -= mbufs[i]->pkt_len;
+	sp_count(&worker->stats.tx, sent);
+	sp_count(&worker->stats.tx_bytes, bytes);
+	sp_count(&counters->tx, sent);
+	sp_count(&counters->tx_bytes, bytes);
+	return sent;
+}
+
+void sp_tx_flush(struct sp_worker *worker, unsigned int index)
+{
+	struct sp_port *port = &worker->dataplane->ports[index];
+	struct sp_tx_buffer *tx = &worker->tx[index];
+	uint16_t n = tx->n, done;
+
+	if (worker->index < port->n_tx_queues)
+		done = send_burst(worker, port, tx->mbuf, n, tx->bytes);
+	else
+		done = pass_to_sender(worker, port, tx->mbuf, n);
+	if (done < n) {
+		rte_pktmbuf_free_bulk(&tx->mbuf[done], n - done);
+		sp_count(&worker->stats.drops[SP_DROP_QUEUE_TX], n - done);
+	}
+	sp_count(&worker->stats.tx_held, -(uint64_t)n);
+	tx->n = 0;
+	tx->bytes = 0;
+}
+
+void sp_tx_collect(struct sp_worker *worker, unsigned int index)
+{
+	struct rte_mbuf *mbufs[SP_TX_BUFFER];
+	unsigned int n = rte_ring_sc_dequeue_burst(worker->dataplane->ports[index].tx_ring, (void **)mbufs, SP_TX_BUFFER, NULL);
+
+	sp_count(&worker->stats.handed_in, n);
+	for (unsigned int i = 0; i < n; i++)
+		sp_tx_queue(worker, index, mbufs[i]);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Payload of packets whose rule inspects. A match that drops blocks the whole session: its later packets drop without a scan.
+ */
+#include <string.h>
+
+#include "dataplane/stages.h"
+
+static void report(struct sp_worker *worker, unsigned int i, uint32_t rule_id, const struct sp_inspect_result *result)
+{
+	struct sp_burst *burst = &worker->burst;
+
+	burst->n_signatures[i] = result->n;
+	memcpy(burst->signature[i], result->signature, result->n * sizeof(result->signature[0]));
+	for (unsigned int s = 0; s < result->n; s++)
+		sp_notify_alert(worker, i, rule_id, result->signature[s]);
+}
+
+static void inspect_packet(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule)
+{
+	struct sp_burst *burst = &worker->burst;
+	uint32_t ref = burst->session[i];
+	struct sp_session_inspect once = {{0, 0}};
+	struct sp_session_inspect *ext = !sp_burst_has_session(burst, i) ? &once : sp_session_inspect(worker->sessions, ref);
+	unsigned int direction = sp_burst_has_session(burst, i) && (ref & SP_SESSION_REPLY);
+	struct sp_inspect_result result;
+
+	sp_inspect_packet(&worker->live->ruleset->inspectors[rule->inspect], worker->live->scratch[worker->index], worker->inspect_buffer,
+		burst->mbuf[i], &burst->packet[i], ext, direction, &worker->stats.inspect, &result);
+	if (result.error) {
+		sp_burst_drop(burst, i, SP_DROP_INSPECT_ERROR);
+		return;
+	}
+	if (result.drop) {
+		sp_burst_drop(burst, i, SP_DROP_INSPECT_MATCH);
+		if (sp_burst_has_session(burst, i))
+			sp_session_state(worker->sessions, ref)->flags |= SP_SESSION_BLOCKED;
+	}
+	if (result.n > 0)
+		report(worker, i, rule->id, &result);
+}
+
+void sp_inspect_burst(struct sp_worker *worker)
+{
+	struct sp_burst *burst = &worker->burst;
+
+	if (worker->live->ruleset->n_inspectors == 0)
+		return;
+	for (unsigned int i = 0; i < burst->n; i++) {
+		const struct sp_hot_rule *rule;
+
+		if (burst->verdict[i] != SP_VERDICT_GOING || burst->packet[i].payload_len == 0 || burst->packet[i].kind != SP_KIND_FLOW ||
+			burst->slot[i] == SP_SLOT_NONE)
+			continue;
+		/* A packet earlier in this burst may have blocked the session since the state stage. */
+		if (burst->session[i] != SP_SESSION_NONE &&
+			(sp_session_state(worker->sessions, burst->session[i])->flags & SP_SESSION_BLOCKED)) {
+			sp_burst_drop(burst, i, SP_DROP_INSPECT_BLOCKED);
+			continue;
+		}
+		rule = sp_live_rule(worker->live, burst->slot[i]);
+		if (rule != NULL && rule->inspect >= 0)
+			inspect_packet(worker, i, rule);
+	}
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Which worker owns a packet's session, and the way there. The key's hash is symmetric, so both directions of an untranslated flow have one
+ * owner whatever queue the NIC chose; so have ICMP errors, whose key is the quoted packet's.
+ */
+#include "dataplane/stages.h"
+
+static unsigned int owner_of(const struct sp_packet *packet, unsigned int n_workers)
+{
+	return (unsigned int)(((uint64_t)packet->hash * n_workers) >> 32);
+}
+
+void sp_owner_burst(struct sp_worker *worker, const struct sp_port *port)
+{
+	struct sp_burst *burst = &worker->burst;
+	unsigned int n_workers = worker->dataplane->n_workers;
+
+	for (unsigned int i = 0; i < burst->n; i++) {
+		unsigned int owner;
+
+		if (burst->verdict[i] != SP_VERDICT_GOING || burst->packet[i].kind == SP_KIND_NON_IP)
+			continue;
+		owner = owner_of(&burst->packet[i], n_workers);
+		if (owner == worker->index)
+			continue;
+		/* Some drivers (net_ring) leave mbuf->port alone; from here to the owner it is our index of the ingress port. */
+		burst->mbuf[i]->port = port->index;
+		if (rte_ring_sp_enqueue(worker->dataplane->workers[owner]->handover[worker->index], burst->mbuf[i]) != 0) {
+			sp_burst_drop(burst, i, SP_DROP_QUEUE_HANDOVER);
+			continue;
+		}
+		burst->verdict[i] = SP_VERDICT_HANDED;
+		sp_count(&worker->stats.handed_out, 1);
+	}
+}

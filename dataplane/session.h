@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The session table of one worker. Only its owner touches it: no locks, no atomics. Others ask through the mailbox (session_query.h).
+ *
+ * Two pools (IPv4, IPv6), each with a hot array (both tuples and what every packet needs), a cold array (counters, timer links) and an
+ * extension array (inspection), all allocated once. One index of cache-line buckets holds two entries a session: its original and its reply
+ * tuple, which are independent of each other so that NAT fits. A key has two candidate buckets; a full pair is a counted refusal.
+ *
+ * Ageing is a timing wheel of lists through the cold array: a session is looked at when its slot comes up, and moved on when it was used
+ * since. A full table first evicts nothing: it refuses (reason table_sessions_full); the operator sees it in the counters.
+ */
+#ifndef SP_DATAPLANE_SESSION_H
+#define SP_DATAPLANE_SESSION_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/burst.h"
+#include "dataplane/event.h"
+#include "dataplane/key.h"
+
+/* Which of a session's time-outs runs; X(enumerator, name, default seconds). Protocol-independent so that one wheel serves all. */
+#define SP_SESSION_STATES(X)                        \
+	X(UDP_NEW, "udp_new", 30)                   \
+	X(UDP_REPLIED, "udp_replied", 180)          \
+	X(ICMP, "icmp", 30)                         \
+	X(OTHER_NEW, "other_new", 60)               \
+	X(OTHER_REPLIED, "other_replied", 600)      \
+	X(SCTP, "sctp", 600)                        \
+	X(TCP_SYN_SENT, "tcp_syn_sent", 30)         \
+	X(TCP_SYN_RECEIVED, "tcp_syn_received", 60) \
+	X(TCP_ESTABLISHED, "tcp_established", 7440) \
+	X(TCP_FIN_WAIT, "tcp_fin_wait", 120)        \
+	X(TCP_CLOSING, "tcp_closing", 60)           \
+	X(TCP_TIME_WAIT, "tcp_time_wait", 60)       \
+	X(TCP_CLOSED, "tcp_closed", 10)
+
+enum sp_session_state_id {
+#define X(e, n, s) SP_STATE_##e,
+	SP_SESSION_STATES(X)
+#undef X
+		SP_STATE_COUNT
+};
+
+extern const char *const sp_state_names[SP_STATE_COUNT];
+extern const uint32_t sp_state_default_sec[SP_STATE_COUNT];
+
+#define SP_SESSION_INSPECT   0x01u /* the admitting rule inspects */
+#define SP_SESSION_BLOCKED   0x02u /* inspection blocked it: every packet drops until it ages out */
+#define SP_SESSION_LOG_END   0x04u
+#define SP_SESSION_FIN_ORIG  0x08u /* TCP: FIN seen in the original direction */
+#define SP_SESSION_FIN_REPLY 0x10u
+#define SP_SESSION_SOURCE    0x20u /* counted by its rule's max_per_source */
+#define SP_SESSION_LIMITED   0x40  /* its rule limits every packet (pps, Mbit/s) */
+#define SP_SESSION_MSS       0x80  /* its rule clamps the TCP MSS */
+
+/* The part of the hot record that every packet reads and writes. */
+struct sp_session_state {
+	uint32_t last_ms;           /* burst->now_ms of the last packet */
+	uint32_t generation;        /* of the ruleset that admitted or re-matched it */
+	uint32_t slot;              /* of the admitting rule in the rule table */
+	uint8_t state;              /* enum sp_session_state_id */
+	uint8_t flags;              /* SP_SESSION_* */
+	uint8_t zone_from, zone_to; /* of the opener */
+};
+
+struct sp_session4 {
+	uint8_t original[SP_KEY4_BYTES], reply[SP_KEY4_BYTES];
+	struct sp_session_state s;
+};
+static_assert(sizeof(struct sp_session4) == 64, "one line");
+
+struct sp_session6 {
+	uint8_t original[SP_KEY6_BYTES], reply[SP_KEY6_BYTES];
+	struct sp_session_state s;
+	uint8_t spare[16];
+};
+static_assert(sizeof(struct sp_session6) == 128, "two lines");
+
+struct sp_session_cold {
+	uint64_t bytes[2]; /* frame bytes; [0] original direction, [1] reply */
+	uint32_t packets[2];
+	uint32_t created_ms;
+	uint32_t rule_hash;  /* low half of the admitting rule's content hash: "unchanged" at re-match */
+	uint32_t prev, next; /* timer wheel; owned by session_age.c */
+};
+static_assert(sizeof(struct sp_session_cold) == 40, "cold record");
+
+/* Inspection extension: payload bytes scanned so far, a direction. */
+struct sp_session_inspect {
+	uint32_t scanned_bytes[2];
+};
+
+/* Longer time-outs act as this one (46 days): the 32-bit millisecond clock wraps after 49. */
+#define SP_SESSION_TIMEOUT_CAP_SEC 4000000u
+
+struct sp_sessions_config {
+	uint32_t max4, max6;                  /* sessions of each family, at least 64; memory is taken at once */
+	uint32_t timeout_sec[SP_STATE_COUNT]; /* 1..31536000; above SP_SESSION_TIMEOUT_CAP_SEC they act like it */
+	int socket;                           /* NUMA node, SOCKET_ID_ANY */
+};
+
+struct sp_sessions_counters { /* one writer; readers use relaxed loads */
+	uint64_t created, expired, killed, refused;
+	uint64_t active4, active6; /* gauges */
+};
+
+struct sp_sessions;
+
+/* NULL with errno (ENOMEM, EINVAL). Control thread, before the worker starts. */
+struct sp_sessions *sp_sessions_create(const struct sp_sessions_config *config);
+void sp_sessions_free(struct sp_sessions *sessions);
+
+/* Bytes taken by the table, extensions included, for /v1/status and the log. */
+size_t sp_sessions_bytes(const struct sp_sessions *sessions);
+
+const struct sp_sessions_counters *sp_sessions_counters(const struct sp_sessions *sessions);
+
+/*
+ * Fills burst->session[i] for every GOING packet of kind FLOW or ICMP_ERROR (SP_SESSION_NONE for others and misses), in passes: prefetch
+ * buckets, prefetch records, compare. For ICMP_ERROR the reference's direction is the quoted packet's.
+ */
+void sp_sessions_lookup_burst(struct sp_sessions *sessions, struct sp_burst *burst);
+
+/* One lookup; hash as in struct sp_packet. */
+uint32_t sp_session_find(const struct sp_sessions *sessions, const struct sp_key *key, uint32_t hash);
+
+/*
+ * Inserts a session opened by `original`, answered by `reply` (the hashes are the low 32 bits of sp_key_hash). State bytes are copied from
+ * *init, last_ms is now_ms, cold and inspection counters start at zero. Returns the reference (direction original), or SP_SESSION_NONE,
+ * counted as refused, when the pool or both buckets of either tuple are full, either tuple exists already, both are the same, or their
+ * families differ.
+ */
+uint32_t sp_session_insert(struct sp_sessions *sessions, const struct sp_key *original, uint32_t hash, const struct sp_key *reply,
+	uint32_t reply_hash, const struct sp_session_state *init, uint32_t rule_hash, uint32_t now_ms);
+
+/* Calls the end hook, then takes the session out of index, wheel and pool; its reference is dead afterwards. Counts as expired (TIMEOUT,
+ * TCP) or killed. Nothing happens when the reference is dead already. */
+void sp_session_remove(struct sp_sessions *sessions, uint32_t ref, enum sp_flow_end why);
+
+/* Views into a live session; valid until it is removed. */
+struct sp_session_state *sp_session_state(struct sp_sessions *sessions, uint32_t ref);
+struct sp_session_cold *sp_session_cold(struct sp_sessions *sessions, uint32_t ref);
+struct sp_session_inspect *sp_session_inspect(struct sp_sessions *sessions, uint32_t ref);
+
+/* Copies the tuple of a live session into a full key (zero-extended). */
+void sp_session_original(const struct sp_sessions *sessions, uint32_t ref, struct sp_key *out);
+void sp_session_reply(const struct sp_sessions *sessions, uint32_t ref, struct sp_key *out);
+
+/* Sets the state, with now_ms as the time of the last packet, and, when its time-out is shorter than the old state's, moves the session
+ * forward on the wheel. */
+void sp_session_set_state(struct sp_sessions *sessions, uint32_t ref, uint8_t state, uint32_t now_ms);
+
+/* Time-out of the session in ms: its rule's override when the state is an established or replied one, else the table's. */
+uint32_t sp_session_timeout_ms(const struct sp_sessions *sessions, uint32_t ref);
+
+/* Override per rule slot: rule_timeout_sec[slot] (0: none), shared, written by the control thread with relaxed stores; may be NULL. Live
+ * sessions follow a longer one at once, a shorter one within 1,024 seconds. */
+void sp_sessions_set_rule_timeouts(struct sp_sessions *sessions, const uint32_t *rule_timeout_sec);
+
+/* The end hook, called before a session goes, whatever the reason: the worker posts its flow event and releases quotas. It may read the
+ * session, and must not remove or insert any. */
+typedef void (*sp_session_end_fn)(void *context, struct sp_sessions *sessions, uint32_t ref, enum sp_flow_end why);
+void sp_sessions_on_end(struct sp_sessions *sessions, sp_session_end_fn fn, void *context);
+
+/*
+ * Advances the wheel to now_ms, looking at no more than `budget` sessions; the rest follows at the next call. Returns how many it looked
+ * at. A session goes when it was idle for its time-out, not before, and at most two seconds later while the budget suffices. A clock that
+ * steps back by less than a minute stands still; any other step is taken as one forward, up to the wrap at 49 days.
+ */
+unsigned int sp_sessions_age(struct sp_sessions *sessions, uint32_t now_ms, unsigned int budget);
+
+/*
+ * Walks live sessions from *cursor (0 at first; any value is safe), looking at no more than `budget` sessions (64 free entries in a row
+ * count as one); calls fn for each, which may remove that session. False when the walk is over. Sessions made during a walk may be missed.
+ */
+bool sp_sessions_walk(
+	struct sp_sessions *sessions, uint64_t *cursor, unsigned int budget, void (*fn)(void *context, uint32_t ref), void *context);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inside of the session table, for session.c and session_age.c only.
+ */
+#ifndef SP_DATAPLANE_SESSION_TABLE_H
+#define SP_DATAPLANE_SESSION_TABLE_H
+
+#include "dataplane/session.h"
+#include "dataplane/session_index.h"
+
+/*
+ * One slot a second. A session that is due later than the wheel reaches is looked at once a turn and put off: a thousandth of all sessions
+ * a second, at most.
+ */
+#define SP_WHEEL_SLOTS   1024
+#define SP_WHEEL_TICK_MS 1000
+
+/* In cold.prev of the first session of a slot: this bit and the slot. */
+#define SP_WHEEL_HEAD 0x80000000u
+
+/* The sessions of one family. */
+struct sp_session_pool {
+	uint8_t *hot; /* of struct sp_session4 or struct sp_session6 */
+	struct sp_session_cold *cold;
+	struct sp_session_inspect *inspect;
+	uint64_t *live;                   /* a bit an entry */
+	uint32_t *freed;                  /* stack of entries that were live once and are free now */
+	uint32_t n_freed, n_touched, max; /* entries from n_touched on were never used */
+	uint32_t head[SP_WHEEL_SLOTS];    /* first session of each slot of the wheel, or SP_SESSION_NONE */
+};
+
+struct sp_sessions {
+	struct sp_index index;
+	struct sp_session_pool pool[2]; /* IPv4, IPv6 */
+	uint32_t timeout_ms[SP_STATE_COUNT];
+	const uint32_t *rule_timeout_sec;
+	sp_session_end_fn end_fn;
+	void *end_context;
+
+	/* The wheel's clock: 64 bits made from the 32 that callers have. `tick` is the first tick whose slot is not empty-looked yet. */
+	uint64_t clock_ms, tick;
+	uint32_t seen_ms;
+	bool started;
+
+	size_t bytes;
+	/* Written here, read by others: a line of its own. */
+	struct sp_sessions_counters counters __attribute__((aligned(64)));
+};
+
+static inline unsigned int sp_ref_pool(uint32_t ref)
+{
+	return ref >> 31;
+}
+
+static inline struct sp_session_state *sp_pool_state(const struct sp_session_pool *pool, unsigned int which, uint32_t i)
+{
+	return which == 0 ? &((struct sp_session4 *)(void *)pool->hot)[i].s : &((struct sp_session6 *)(void *)pool->hot)[i].s;
+}
+
+static inline bool sp_pool_live(const struct sp_session_pool *pool, uint32_t i)
+{
+	return i < pool->max && (pool->live[i / 64] >> i % 64 & 1);
+}
+
+/* Puts a session that is in no slot into the one where it is due: `remaining_ms` after now_ms. */
+void sp_wheel_link(struct sp_sessions *sessions, uint32_t ref, uint32_t remaining_ms, uint32_t now_ms);
+
+/* Takes a session out of its slot. */
+void sp_wheel_unlink(struct sp_sessions *sessions, uint32_t ref);
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The stages between parser and wire, in the order in which sp_worker_burst runs them. Each works on worker->burst, looks only at packets
+ * whose verdict is GOING, and runs on the worker's thread.
+ */
+#ifndef SP_DATAPLANE_STAGES_H
+#define SP_DATAPLANE_STAGES_H
+
+#include "dataplane/worker.h"
+
+/* owner.c: hands packets whose session another worker owns to that worker; a full ring drops them (queue_handover). */
+void sp_owner_burst(struct sp_worker *worker, const struct sp_port *port);
+
+/* forward.c: names the egress port of each packet and with it the zone it goes to. */
+void sp_egress_burst(struct sp_worker *worker, const struct sp_port *port);
+
+/* rematch.c: sessions admitted by an older ruleset are judged by the live one: kept, or ended and the packet denied. */
+void sp_rematch_burst(struct sp_worker *worker);
+
+/* state.c: packets of live sessions: protocol state, time, counters, per-packet limits. Leaves misses alone. */
+void sp_state_burst(struct sp_worker *worker);
+
+/*
+ * The same for one packet with a session. A SYN that opens a closed connection anew ends the old session: burst->session[i] becomes
+ * SP_SESSION_NONE, and packets from index `passed` on that had it become misses.
+ */
+void sp_state_packet(struct sp_worker *worker, unsigned int i, unsigned int passed);
+
+/* classify.c: misses meet the rules; what is allowed opens a session (admit.c). */
+void sp_classify_burst(struct sp_worker *worker, const struct sp_port *port);
+
+/* admit.c: opens a session for packet i under `rule` (NULL: the default), after its limits. Drops the packet when it may not. */
+void sp_admit_packet(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule);
+
+/* Session flags that come from a rule's options, and what they are for `rule` (NULL: the default). */
+#define SP_SESSION_FROM_RULE (SP_SESSION_INSPECT | SP_SESSION_LOG_END | SP_SESSION_LIMITED | SP_SESSION_MSS)
+uint8_t sp_admit_flags(const struct sp_hot_rule *rule, const struct sp_ruleset *ruleset);
+
+/* The end hook of the session table: event, quotas. */
+void sp_admit_ended(void *worker, struct sp_sessions *sessions, uint32_t ref, enum sp_flow_end why);
+
+/* inspect_stage.c: payload of sessions whose rule inspects. */
+void sp_inspect_burst(struct sp_worker *worker);
+
+/* forward.c: into the egress port's tx buffer. */
+void sp_forward_burst(struct sp_worker *worker);
+
+/* finish.c: counts and frees what was dropped, builds answers to what was rejected, counts hits of rules. */
+void sp_finish_burst(struct sp_worker *worker, const struct sp_port *port);
+
+/* forward.c: queues one mbuf for a port, and sends what a port's buffer holds. What the NIC does not take is dropped (queue_tx). */
+void sp_tx_queue(struct sp_worker *worker, unsigned int port, struct rte_mbuf *mbuf);
+void sp_tx_flush(struct sp_worker *worker, unsigned int port);
+
+/* forward.c: worker 0 takes what workers without a tx queue passed to it for this port. */
+void sp_tx_collect(struct sp_worker *worker, unsigned int port);
+
+/* match_key.c: what rules see of a parsed packet, and of a session's opener. */
+void sp_match_from_packet(const struct sp_burst *burst, unsigned int i, struct sp_match *match);
+void sp_match_from_session(const struct sp_sessions *sessions, uint32_t ref, struct sp_match *match);
+
+/* mss.c: lowers the MSS option of a SYN to `mss` and mends the checksum; leaves anything malformed alone. */
+void sp_mss_clamp(struct rte_mbuf *mbuf, const struct sp_packet *packet, uint16_t mss);
+
+/* notify.c: events of a packet and of a session. */
+void sp_notify_drop(struct sp_worker *worker, unsigned int i, uint32_t rule_id);
+void sp_notify_alert(struct sp_worker *worker, unsigned int i, uint32_t rule_id, uint32_t signature);
+void sp_notify_flow(struct sp_worker *worker, uint32_t ref, uint8_t type, enum sp_flow_end why);
+
+/* Monotonic ns of the burst since tsc_start, for limits. */
+static inline uint64_t sp_burst_ns(const struct sp_worker *worker)
+{
+	const struct sp_dataplane *dataplane = worker->dataplane;
+
+	return (uint64_t)((__uint128_t)(worker->burst.now - dataplane->tsc_start) * 1000000000u / dataplane->tsc_hz);
+}
+
+/* Counters of a slot, this worker's. */
+static inline struct sp_rule_counters *sp_slot_counters(const struct sp_worker *worker, uint32_t slot)
+{
+	return &worker->dataplane->rule_table.counters[worker->index][slot];
+}
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What can become of a packet, and every reason for which one is dropped: one closed enum from which counters, JSON, metrics, events,
+ * `explain --reasons` and the manual are made.
+ */
+#ifndef SP_DATAPLANE_VERDICT_H
+#define SP_DATAPLANE_VERDICT_H
+
+#include <stdint.h>
+
+enum sp_verdict {
+	SP_VERDICT_GOING = 0, /* still on its way through the stages */
+	SP_VERDICT_ALLOW,     /* to be sent out of the egress port */
+	SP_VERDICT_DROP,      /* counted under its reason and freed */
+	SP_VERDICT_REJECT,    /* dropped under its reason, and an answer is built */
+	SP_VERDICT_HANDED,    /* given to the worker that owns its session */
+	SP_VERDICT_CONSUMED,  /* ended here by design (none in wire mode) */
+};
+
+/*
+ * X(enumerator, name, meaning, cure). A packet has exactly one. Families: parse_, frag_, tcp_, rule, default, limit, inspect_, nat_,
+ * route_, table_, queue_. New reasons go to the end of their family; names never change.
+ */
+#define SP_DROP_REASONS(X)                                                                                                                 \
+	X(NONE, "none", "not dropped", "")                                                                                                 \
+	X(PARSE_ETHER, "parse_ether", "frame shorter than an Ethernet header or its VLAN tags",                                            \
+		"look for a broken sender or tunnel on the segment")                                                                       \
+	X(PARSE_VLAN_DEPTH, "parse_vlan_depth", "more than two VLAN tags", "strip the outer tags before the firewall")                     \
+	X(PARSE_IPV4, "parse_ipv4", "IPv4 header truncated, wrong version, or lengths that contradict the frame",                          \
+		"capture it: the sender or a middlebox is broken, or it is an attack")                                                     \
+	X(PARSE_IPV4_CHECKSUM, "parse_ipv4_checksum", "IPv4 header checksum wrong",                                                        \
+		"check cabling, NIC offloads of the sender, or set the port's checksum to off")                                            \
+	X(PARSE_IPV4_OPTIONS, "parse_ipv4_options", "malformed or source-routing IPv4 options",                                            \
+		"source routing is never forwarded; mend the sender")                                                                      \
+	X(PARSE_IPV6, "parse_ipv6", "IPv6 header truncated, wrong version, or lengths that contradict the frame",                          \
+		"capture it: the sender is broken, or it is an attack")                                                                    \
+	X(PARSE_IPV6_EXTENSION, "parse_ipv6_extension",                                                                                    \
+		"IPv6 extension headers truncated, too many, out of order, or a routing header of type 0",                                 \
+		"capture it: legitimate traffic carries few extension headers")                                                            \
+	X(PARSE_ADDRESS, "parse_address",                                                                                                  \
+		"a source or destination that no packet may carry (multicast or broadcast source, loopback, equal to its destination)",    \
+		"look for spoofing")                                                                                                       \
+	X(PARSE_TCP, "parse_tcp", "TCP header truncated or its offset out of range",                                                       \
+		"capture it: the sender is broken, or it is an attack")                                                                    \
+	X(PARSE_UDP, "parse_udp", "UDP header truncated or its length out of range",                                                       \
+		"capture it: the sender is broken, or it is an attack")                                                                    \
+	X(PARSE_ICMP, "parse_icmp", "ICMP or ICMPv6 header truncated, or an error that quotes too little", "capture it")                   \
+	X(PARSE_SCTP, "parse_sctp", "SCTP header truncated", "capture it")                                                                 \
+	X(PARSE_L4_CHECKSUM, "parse_l4_checksum", "TCP, UDP, ICMP or SCTP checksum wrong",                                                 \
+		"on veth and TAP switch off tx checksum offload of the sender; else look for corruption")                                  \
+	X(PARSE_PORT_ZERO, "parse_port_zero", "TCP, UDP or SCTP port 0", "no service uses port 0; look for a scan")                        \
+	X(FRAG_UNASSEMBLED, "frag_unassembled", "an IP fragment; fragments are not reassembled yet",                                       \
+		"lower the MTU of the sender or enable path MTU discovery")                                                                \
+	X(TCP_FLAGS, "tcp_flags", "a combination of TCP flags that no stack sends", "look for a scan")                                     \
+	X(TCP_NO_SESSION, "tcp_no_session", "a TCP segment without SYN that belongs to no session",                                        \
+		"the session expired or was made before the firewall started; reconnect")                                                  \
+	X(TCP_STATE, "tcp_state", "a TCP segment that does not fit the state of its session",                                              \
+		"capture it; an asymmetric path also looks like this")                                                                     \
+	X(ICMP_NO_SESSION, "icmp_no_session", "an ICMP error or reply that no session asked for", "allow it by a rule when it is wanted")  \
+	X(RULE, "rule", "a rule with action drop or reject matched", "`explain` names the rule")                                           \
+	X(DEFAULT, "default", "no rule matched and the default is not allow", "add a rule; `explain` names the nearest one")               \
+	X(LIMIT, "limit", "over the limit, max_sessions or max_per_source of the rule that matched",                                       \
+		"raise the limit, or look for a flood")                                                                                    \
+	X(INSPECT_MATCH, "inspect_match", "a pattern with action drop matched the payload", "the alert event names the pattern")           \
+	X(INSPECT_BLOCKED, "inspect_blocked", "a packet of a session that inspection blocked before", "the alert event names the pattern") \
+	X(INSPECT_ERROR, "inspect_error", "inspection could not scan the payload and fails closed", "report it with a capture")            \
+	X(ROUTE_NO_EGRESS, "route_no_egress", "the ingress port has no peer", "give the port a peer in the configuration")                 \
+	X(ROUTE_LINK_DOWN, "route_link_down", "the egress port's link is down", "check the link of the peer port")                         \
+	X(ROUTE_NON_IP, "route_non_ip", "a frame that is neither IP nor allowed by builtin or an `ethertype` rule",                        \
+		"add a rule with its ethertype if it is wanted")                                                                           \
+	X(TABLE_SESSIONS_FULL, "table_sessions_full", "the session table has no room for a new session",                                   \
+		"raise sessions in the configuration, or look for a flood")                                                                \
+	X(TABLE_LIMITS_FULL, "table_limits_full", "the table of sources that limits count has no room",                                    \
+		"fewer per-source limits, or shorter prefixes")                                                                            \
+	X(QUEUE_HANDOVER, "queue_handover", "the ring to the worker that owns the session is full",                                        \
+		"add a worker, or spread the load over more queues")                                                                       \
+	X(QUEUE_TX, "queue_tx", "the NIC's transmit queue stayed full", "the egress link is slower than the load")                         \
+	X(QUEUE_MBUF, "queue_mbuf", "no packet buffer was free", "raise memory in the configuration")
+
+enum sp_drop_reason {
+#define X(e, n, m, c) SP_DROP_##e,
+	SP_DROP_REASONS(X)
+#undef X
+		SP_DROP_COUNT
+};
+
+struct sp_drop_text {
+	const char *name, *meaning, *cure;
+};
+
+extern const struct sp_drop_text sp_drop_texts[SP_DROP_COUNT];
+
+#endif

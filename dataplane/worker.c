@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The worker's loop: read sp_worker_burst to follow a packet.
+ *
+ * A worker owns its rx and tx queues, session table, tx buffers and counters. It loads the live ruleset once a turn and reports quiescent
+ * between turns, when it holds no pointer into it; sessions keep slots and ids, never pointers.
+ */
+#include "dataplane/worker.h"
+
+#include <errno.h>
+#include <rte_cycles.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_malloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dataplane/alloc.h"
+#include "dataplane/stages.h"
+
+/* Sessions that one turn of the loop may look at for ageing: keeps a turn short, and empties 10 M sessions in seconds. */
+#define AGE_BUDGET 64
+
+/* Adaptive polling: empty turns before the first nap, and how long naps are. */
+#define IDLE_TURNS 1024
+#define NAP_MIN_US 20
+#define NAP_MAX_US 200
+
+void sp_worker_burst(struct sp_worker *worker, const struct sp_port *port, bool handed)
+{
+	struct sp_burst *burst = &worker->burst;
+
+	memset(burst->verdict, SP_VERDICT_GOING, burst->n);
+	memset(burst->reason, SP_DROP_NONE, burst->n);
+	memset(burst->n_signatures, 0, burst->n);
+	memset(burst->slot, 0xff, burst->n * sizeof(burst->slot[0]));
+	memset(burst->session, 0xff, burst->n * sizeof(burst->session[0]));
+	burst->port = port->index;
+	for (unsigned int i = 0; i < burst->n; i++)
+		burst->length[i] = burst->mbuf[i]->pkt_len;
+
+	sp_parse_burst(port, burst);
+	if (!handed && worker->dataplane->n_workers > 1)
+		sp_owner_burst(worker, port);
+	sp_egress_burst(worker, port);
+	sp_sessions_lookup_burst(worker->sessions, burst);
+	sp_rematch_burst(worker);
+	sp_state_burst(worker);
+	sp_classify_burst(worker, port);
+	sp_inspect_burst(worker);
+	sp_forward_burst(worker);
+	sp_finish_burst(worker, port);
+}
+
+static unsigned int poll_queue(struct sp_worker *worker, const struct sp_port *port, uint16_t queue)
+{
+	struct sp_burst *burst = &worker->burst;
+	struct sp_port_counters *counters = &worker->stats.ports[port->index];
+	uint64_t bytes = 0;
+	uint16_t n = rte_eth_rx_burst(port->ethdev, queue, burst->mbuf, SP_BURST_MAX);
+
+	if (n == 0)
+		return 0;
+	for (uint16_t i = 0; i < n; i++)
+		bytes += burst->mbuf[i]->pkt_len;
+	sp_count(&worker->stats.rx, n);
+	sp_count(&worker->stats.rx_bytes, bytes);
+	sp_count(&counters->rx, n);
+	sp_count(&counters->rx_bytes, bytes);
+	burst->n = n;
+	sp_worker_burst(worker, port, false);
+	return n;
+}
+
+/* Queue q of a port belongs to worker (q + domain) % n: both halves of a wire pair start at the same worker. */
+static unsigned int poll_ports(struct sp_worker *worker)
+{
+	struct sp_dataplane *dataplane = worker->dataplane;
+	unsigned int handled = 0;
+
+	for (unsigned int p = 0; p < dataplane->n_ports; p++) {
+		const struct sp_port *port = &dataplane->ports[p];
+		unsigned int first = (worker->index + dataplane->n_workers - port->domain % dataplane->n_workers) % dataplane->n_workers;
+
+		for (unsigned int q = first; q < port->n_queues; q += dataplane->n_workers)
+			handled += poll_queue(worker, port, q);
+	}
+	return handled;
+}
+
+/* Takes one burst from each other worker's ring; runs of packets from the same port go through the stages together. */
+static unsigned int poll_handover(struct sp_worker *worker)
+{
+	struct sp_dataplane *dataplane = worker->dataplane;
+	unsigned int handled = 0;
+
+	for (unsigned int from = 0; from < dataplane->n_workers; from++) {
+		struct rte_mbuf *mbufs[SP_BURST_MAX];
+		unsigned int n, start = 0;
+
+		if (from == worker->index)
+			continue;
+		n = rte_ring_sc_dequeue_burst(worker->handover[from], (void **)mbufs, SP_BURST_MAX, NULL);
+		sp_count(&worker->stats.handed_in, n);
+		for (unsigned int i = 1; i <= n; i++) {
+			if (i < n && mbufs[i]->port == mbufs[start]->port)
+				continue;
+			memcpy(worker->burst.mbuf, &mbufs[start], (i - start) * sizeof(mbufs[0]));
+			worker->burst.n = i - start;
+			sp_worker_burst(worker, &dataplane->ports[mbufs[start]->port], true);
+			start = i;
+		}
+		handled += n;
+	}
+	return handled;
+}
+
+static void flush_all(struct sp_worker *worker)
+{
+	for (unsigned int p = 0; p < worker->dataplane->n_ports; p++) {
+		if (worker->index == 0 && worker->dataplane->ports[p].tx_ring != NULL)
+			sp_tx_collect(worker, p);
+		if (worker->tx[p].n > 0)
+			sp_tx_flush(worker, p);
+	}
+}
+
+static void begin_turn(struct sp_worker *worker, uint64_t now, uint32_t now_ms)
+{
+	worker->burst.now = now;
+	worker->burst.now_ms = now_ms;
+	worker->live = __atomic_load_n(&worker->dataplane->live, __ATOMIC_ACQUIRE);
+}
+
+unsigned int sp_worker_turn(struct sp_worker *worker, uint64_t now, uint32_t now_ms)
+{
+	unsigned int handled;
+
+	begin_turn(worker, now, now_ms);
+	handled = poll_ports(worker);
+	if (worker->dataplane->n_workers > 1)
+		handled += poll_handover(worker);
+	sp_mailbox_poll(&worker->mailbox, worker);
+	sp_sessions_age(worker->sessions, now_ms, AGE_BUDGET);
+	flush_all(worker);
+	return handled;
+}
+
+static uint32_t tsc_to_ms(const struct sp_dataplane *dataplane, uint64_t tsc)
+{
+	return (uint32_t)((tsc - dataplane->tsc_start) / (dataplane->tsc_hz / 1000));
+}
+
+/* Sleeps with the worker offline, so that a publisher never waits for a sleeper. */
+static void nap(struct sp_worker *worker, unsigned int us)
+{
+	rte_rcu_qsbr_thread_offline(worker->dataplane->qsbr, worker->index);
+	usleep(us);
+	rte_rcu_qsbr_thread_online(worker->dataplane->qsbr, worker->index);
+}
+
+/*
+ * After `stop`, rx queues are left. Once every worker has left its own, no hand-over ring can fill again; once every worker has emptied its
+ * rings, no tx ring can either.
+ */
+static void drain(struct sp_worker *worker)
+{
+	struct sp_dataplane *dataplane = worker->dataplane;
+	bool empty = false, all_empty;
+
+	__atomic_fetch_add(&dataplane->stopped, 1, __ATOMIC_ACQ_REL);
+	do {
+		bool all_stopped = __atomic_load_n(&dataplane->stopped, __ATOMIC_ACQUIRE) == dataplane->n_workers;
+		uint64_t now = rte_rdtsc();
+
+		all_empty = __atomic_load_n(&dataplane->drained, __ATOMIC_ACQUIRE) == dataplane->n_workers;
+		begin_turn(worker, now, tsc_to_ms(dataplane, now));
+		while (dataplane->n_workers > 1 && poll_handover(worker) > 0)
+			flush_all(worker);
+		flush_all(worker);
+		if (all_stopped && !empty) {
+			empty = true;
+			__atomic_fetch_add(&dataplane->drained, 1, __ATOMIC_ACQ_REL);
+		}
+		rte_rcu_qsbr_quiescent(dataplane->qsbr, worker->index);
+	} while (!all_empty);
+}
+
+int sp_worker_run(void *arg)
+{
+	struct sp_worker *worker = arg;
+	struct sp_dataplane *dataplane = worker->dataplane;
+	uint64_t before = rte_rdtsc();
+	unsigned int idle_turns = 0, nap_us = NAP_MIN_US;
+
+	rte_rcu_qsbr_thread_register(dataplane->qsbr, worker->index);
+	rte_rcu_qsbr_thread_online(dataplane->qsbr, worker->index);
+	while (!__atomic_load_n(&dataplane->stop, __ATOMIC_RELAXED)) {
+		unsigned int handled = sp_worker_turn(worker, before, tsc_to_ms(dataplane, before));
+		uint64_t after = rte_rdtsc();
+
+		rte_rcu_qsbr_quiescent(dataplane->qsbr, worker->index);
+		if (handled > 0) {
+			sp_count(&worker->stats.busy_cycles, after - before);
+			sp_count(&worker->stats.busy_packets, handled);
+			idle_turns = 0;
+			nap_us = NAP_MIN_US;
+		} else {
+			if (dataplane->adaptive && ++idle_turns > IDLE_TURNS) {
+				nap(worker, nap_us);
+				nap_us = RTE_MIN(nap_us * 2, (unsigned int)NAP_MAX_US);
+				after = rte_rdtsc();
+			}
+			sp_count(&worker->stats.idle_cycles, after - before);
+		}
+		before = after;
+	}
+	drain(worker);
+	rte_rcu_qsbr_thread_offline(dataplane->qsbr, worker->index);
+	rte_rcu_qsbr_thread_unregister(dataplane->qsbr, worker->index);
+	return 0;
+}
+
+static int create_handover(struct sp_worker *worker, int socket)
+{
+	for (unsigned int from = 0; from < worker->dataplane->n_workers; from++) {
+		char name[RTE_RING_NAMESIZE];
+
+		if (from == worker->index)
+			continue;
+		snprintf(name, sizeof(name), "sp_handover_%u_%u", from, worker->index);
+		worker->handover[from] = rte_ring_create(name, SP_HANDOVER_RING, socket, RING_F_SP_ENQ | RING_F_SC_DEQ);
+		if (worker->handover[from] == NULL)
+			return -rte_errno;
+	}
+	return 0;
+}
+
+struct sp_worker *sp_worker_create(
+	struct sp_dataplane *dataplane, unsigned int index, struct rte_mempool *pool, const struct sp_worker_config *config)
+{
+	struct sp_worker *worker = sp_alloc("worker", sizeof(*worker), 64, config->socket);
+	int rc = -ENOMEM;
+
+	if (worker == NULL) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	worker->dataplane = dataplane;
+	worker->index = index;
+	worker->pool = pool;
+	worker->inspect_buffer = sp_alloc("inspect", SP_INSPECT_BUFFER_BYTES, 64, config->socket);
+	worker->sessions = sp_sessions_create(&config->sessions);
+	if (worker->inspect_buffer == NULL || worker->sessions == NULL)
+		goto err;
+	sp_sessions_set_rule_timeouts(worker->sessions, dataplane->rule_table.timeout_sec);
+	sp_sessions_on_end(worker->sessions, sp_admit_ended, worker);
+	rc = create_handover(worker, config->socket);
+	if (rc == 0)
+		rc = sp_mailbox_init(&worker->mailbox, index, config->socket);
+	if (rc == 0)
+		rc = sp_event_ring_init(&worker->events, index, config->socket);
+	if (rc == 0)
+		return worker;
+err:
+	sp_worker_free(worker);
+	errno = -rc;
+	return NULL;
+}
+
+void sp_worker_free(struct sp_worker *worker)
+{
+	if (worker == NULL)
+		return;
+	for (unsigned int from = 0; from < SP_WORKERS_MAX; from++)
+		rte_ring_free(worker->handover[from]);
+	if (worker->mailbox.ring != NULL)
+		sp_mailbox_free(&worker->mailbox);
+	if (worker->events.ring != NULL)
+		sp_event_ring_free(&worker->events);
+	sp_sessions_free(worker->sessions);
+	sp_free(worker->inspect_buffer);
+	sp_free(worker);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A worker: one core that takes bursts from its queues and carries each packet through every stage. Read sp_worker_run in worker.c to know
+ * the packet's way.
+ *
+ * Everything here belongs to the worker's thread; others read stats, sessions counters and the event ring by their own rules.
+ */
+#ifndef SP_DATAPLANE_WORKER_H
+#define SP_DATAPLANE_WORKER_H
+
+#include "dataplane/burst.h"
+#include "dataplane/dataplane.h"
+#include "dataplane/event.h"
+#include "dataplane/mailbox.h"
+#include "dataplane/session.h"
+
+#define SP_TX_BUFFER     64
+#define SP_HANDOVER_RING 1024 /* packets waiting from one worker to another */
+
+struct sp_tx_buffer {
+	struct rte_mbuf *mbuf[SP_TX_BUFFER];
+	uint16_t n;
+	uint32_t bytes; /* of the mbufs held */
+};
+
+struct sp_worker {
+	struct sp_dataplane *dataplane;
+	unsigned int index; /* 0..n_workers-1 */
+	unsigned int core;  /* CPU it is pinned to; set by launch */
+	struct sp_sessions *sessions;
+	struct rte_mempool *pool;                  /* for packets that the worker builds */
+	struct rte_ring *handover[SP_WORKERS_MAX]; /* handover[from]: packets for this worker; single producer, single consumer */
+	struct sp_mailbox mailbox;
+	struct sp_event_ring events;
+	struct sp_live *live;   /* as loaded for the current burst */
+	uint64_t reject_tat_ns; /* rate of built answers */
+	struct sp_burst burst;
+	struct sp_tx_buffer tx[SP_PORTS_MAX];
+	uint8_t *inspect_buffer; /* SP_INSPECT_BUFFER_BYTES */
+	struct sp_stats stats;
+} __attribute__((aligned(64)));
+
+struct sp_worker_config {
+	struct sp_sessions_config sessions;
+	int socket;
+};
+
+/* Makes worker `index` of the dataplane; its handover rings are made for n_workers. NULL with errno. Control thread, before any worker
+ * runs. */
+struct sp_worker *sp_worker_create(
+	struct sp_dataplane *dataplane, unsigned int index, struct rte_mempool *pool, const struct sp_worker_config *config);
+void sp_worker_free(struct sp_worker *worker);
+
+/* The loop, until dataplane->stop; then drains: rx queues are left, rings emptied, tx buffers flushed. Run on its core. Returns 0. */
+int sp_worker_run(void *worker);
+
+/*
+ * One turn of the loop: every queue of this worker once, hand-over rings, mailbox, ageing, tx flush. Returns packets handled. replay and
+ * tests call it directly, with `now_ms` taken from the capture's clock; the loop takes it from the TSC.
+ */
+unsigned int sp_worker_turn(struct sp_worker *worker, uint64_t now, uint32_t now_ms);
+
+/* Carries worker->burst (mbuf[0..n-1] filled, all from `port`) through parse to tx buffer or drop. `handed` says they came from another
+ * worker. */
+void sp_worker_burst(struct sp_worker *worker, const struct sp_port *port, bool handed);
+
+#endif

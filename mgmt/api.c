@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One libmicrohttpd thread with poll serves every connection; a request is judged at its headers, its body is collected up to the
+ * resource's bound, then its resource answers at once or leaves a job with the control thread while the connection is suspended.
+ * Everything here belongs to the API thread; a job, and the call it is part of, to the control thread between submit and done.
+ */
+#define _GNU_SOURCE /* strcasestr */
+#include "mgmt/api.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "mgmt/problem.h"
+#include "mgmt/res.h"
+#include "mgmt/socket.h"
+#include "mgmt/state.h"
+#include "rules/scan.h"
+
+#define CONNECTION_MEMORY_BYTES 32768        /* headers of one request fit in less */
+#define IDLE_SEC                10           /* a connection that says nothing for this long is closed */
+#define REQUEST_MS              60000        /* a body must arrive within this, however steadily it drips */
+#define BODIES_BYTES            (192u << 20) /* of all requests together */
+#define BODY_FIRST_BYTES        (16u << 10)  /* a body's buffer starts here and doubles */
+#define EXPLAIN_BYTES           (16u << 10)
+#define WASTE_BYTES             (SP_SCAN_SIZE_MAX) /* read and thrown away of a body that is too large, so that its sender reads the answer */
+
+struct sp_api {
+	struct sp_mgmt *mgmt;
+	struct sp_socket sock;
+	struct MHD_Daemon *daemon;
+	size_t bodies_bytes; /* API thread */
+};
+
+static const struct sp_route routes[] = {
+	{.path = "/v1/status", .method = "GET", .handle = sp_res_status},
+	{.path = "/v1/ready", .method = "GET", .handle = sp_res_ready},
+	{.path = "/v1/stats", .method = "GET", .handle = sp_res_stats},
+	{.path = "/v1/ports", .method = "GET", .handle = sp_res_ports},
+	{.path = "/v1/workers", .method = "GET", .handle = sp_res_workers},
+	{.path = "/v1/rules", .method = "GET", .handle = sp_res_rules},
+	{.path = "/v1/rules",
+		.method = "PUT",
+		.handle = sp_res_rules_put,
+		.body_max = SP_SCAN_SIZE_MAX,
+		.params = {"dry-run", "force", "confirm"}},
+	{.path = "/v1/rules/", .prefix = true, .method = "GET", .handle = sp_res_rule},
+	{.path = "/v1/reload", .method = "POST", .handle = sp_res_reload},
+	{.path = "/v1/sessions", .method = "GET", .handle = sp_res_sessions, .params = {"ip", "port", "proto", "rule", "limit", "cursor"}},
+	{.path = "/v1/sessions", .method = "DELETE", .handle = sp_res_sessions_delete, .params = {"ip", "port", "proto", "rule", "all"}},
+	{.path = "/v1/explain", .method = "POST", .handle = sp_res_explain, .body_max = EXPLAIN_BYTES},
+	{.path = "/metrics", .method = "GET", .handle = sp_res_metrics, .params = {"rules"}},
+	{.path = "/openapi.yaml", .method = "GET", .handle = sp_res_openapi},
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* --- what resources ask about a call ------------------------------------------------------------------------------------------ */
+
+const char *sp_call_param(const struct sp_call *call, const char *name)
+{
+	return MHD_lookup_connection_value(call->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const char *sp_call_header(const struct sp_call *call, const char *name)
+{
+	return MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, name);
+}
+
+int sp_call_parse_number(const char *text, uint64_t max, uint64_t *value)
+{
+	uint64_t n = 0;
+
+	if (text == NULL || *text == '\0')
+		return -EINVAL;
+	for (; *text != '\0'; text++) {
+		unsigned int digit = (unsigned int)(unsigned char)*text - '0';
+
+		if (digit > 9 || n > (UINT64_MAX - digit) / 10)
+			return -EINVAL;
+		n = n * 10 + digit;
+	}
+	if (n > max)
+		return -EINVAL;
+	*value = n;
+	return 0;
+}
+
+bool sp_call_number(struct sp_call *call, const char *name, uint64_t lo, uint64_t hi, uint64_t *value)
+{
+	const char *text = sp_call_param(call, name);
+	uint64_t n;
+
+	if (text == NULL)
+		return true;
+	if (sp_call_parse_number(text, hi, &n) != 0 || n < lo) {
+		sp_problem(&call->reply, 400, "bad-parameter", "%s takes a number from %llu to %llu", name, (unsigned long long)lo,
+			(unsigned long long)hi);
+		return false;
+	}
+	*value = n;
+	return true;
+}
+
+bool sp_call_bool(struct sp_call *call, const char *name, bool *value)
+{
+	const char *text = sp_call_param(call, name);
+
+	*value = false;
+	if (text == NULL || strcmp(text, "0") == 0 || strcmp(text, "false") == 0)
+		return true;
+	if (strcmp(text, "1") == 0 || strcmp(text, "true") == 0) {
+		*value = true;
+		return true;
+	}
+	sp_problem(&call->reply, 400, "bad-parameter", "%s takes 1 or 0", name);
+	return false;
+}
+
+const char *sp_call_type(const struct sp_call *call, char *buf, size_t size)
+{
+	const char *text = sp_call_header(call, MHD_HTTP_HEADER_CONTENT_TYPE);
+	size_t n = 0;
+
+	for (; text != NULL && *text != '\0' && *text != ';' && *text != ' ' && *text != '\t' && n + 1 < size; text++)
+		buf[n++] = *text >= 'A' && *text <= 'Z' ? (char)(*text + 'a' - 'A') : *text;
+	buf[n] = '\0';
+	return buf;
+}
+
+bool sp_call_wants_text(const struct sp_call *call)
+{
+	const char *accept = sp_call_header(call, MHD_HTTP_HEADER_ACCEPT);
+	const char *text = accept != NULL ? strcasestr(accept, "text/plain") : NULL;
+	const char *json = accept != NULL ? strcasestr(accept, "application/json") : NULL;
+
+	return text != NULL && (json == NULL || text < json);
+}
+
+/* --- judging a request by its headers ----------------------------------------------------------------------------------------- */
+
+static bool path_matches(const struct sp_route *route, const char *path, const char **argument)
+{
+	size_t n = strlen(route->path);
+
+	*argument = "";
+	if (!route->prefix)
+		return strcmp(path, route->path) == 0;
+	if (strncmp(path, route->path, n) != 0 || path[n] == '\0' || strchr(path + n, '/') != NULL)
+		return false;
+	*argument = path + n;
+	return true;
+}
+
+static void find_route(struct sp_call *call, const char *path, const char *method)
+{
+	const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
+	char allow[sizeof(call->reply.allow)] = "";
+	const char *argument;
+
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		size_t n = strlen(allow);
+
+		if (!path_matches(&routes[i], path, &argument))
+			continue;
+		if (strcmp(routes[i].method, wanted) == 0) {
+			call->route = &routes[i];
+			call->argument = argument;
+			return;
+		}
+		snprintf(allow + n, sizeof(allow) - n, "%s%s%s", n != 0 ? ", " : "", routes[i].method,
+			strcmp(routes[i].method, "GET") == 0 ? ", HEAD" : "");
+	}
+	if (allow[0] == '\0') {
+		sp_problem(&call->reply, 404, "no-such-resource", "there is no %.200s here; GET /openapi.yaml lists what there is", path);
+		return;
+	}
+	sp_problem(&call->reply, 405, "method-not-allowed", "%.200s takes %s", path, allow);
+	memcpy(call->reply.allow, allow, sizeof(allow));
+}
+
+struct param_check {
+	struct sp_call *call;
+	unsigned int seen; /* bit: index in route->params */
+};
+
+static enum MHD_Result check_param(
+	void *context, enum MHD_ValueKind kind, const char *key, size_t key_size, const char *value, size_t value_size)
+{
+	struct param_check *check = context;
+	struct sp_reply *reply = &check->call->reply;
+	const char *const *params = check->call->route->params;
+	unsigned int i = 0;
+
+	(void)kind;
+	while (params[i] != NULL && strcmp(params[i], key) != 0)
+		i++;
+	if (strlen(key) != key_size || params[i] == NULL)
+		sp_problem(reply, 400, "unknown-parameter", "there is no query parameter %.64s here", key);
+	else if ((check->seen & (1u << i)) != 0)
+		sp_problem(reply, 400, "bad-parameter", "%s is given twice", params[i]);
+	else if (value == NULL || value_size == 0 || strlen(value) != value_size)
+		sp_problem(reply, 400, "bad-parameter", "%s needs a value, as in ?%s=…", params[i], params[i]);
+	check->seen |= 1u << i;
+	return reply->status == 0 ? MHD_YES : MHD_NO;
+}
+
+static void refuse_size(struct sp_call *call)
+{
+	if (call->route->body_max == 0)
+		sp_problem(&call->reply, 413, "too-large", "this call takes no body");
+	else
+		sp_problem(&call->reply, 413, "too-large", "the body is over %zu bytes", call->route->body_max);
+}
+
+static void check_body(struct sp_call *call)
+{
+	const char *length = sp_call_header(call, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	const char *encoding = sp_call_header(call, MHD_HTTP_HEADER_CONTENT_ENCODING);
+	uint64_t n = 0;
+
+	if (length != NULL && sp_call_parse_number(length, UINT64_MAX, &n) != 0)
+		sp_problem(&call->reply, 400, "bad-request", "Content-Length is not a number");
+	else if (n > call->route->body_max)
+		refuse_size(call);
+	else if (encoding != NULL && strcasecmp(encoding, "identity") != 0)
+		sp_problem(&call->reply, 415, "content-encoding", "the body is encoded as %.32s: send it plain", encoding);
+}
+
+/* Fills call->reply when the request can be refused without its body. */
+static void judge(struct sp_call *call, const char *path, const char *method)
+{
+	struct param_check check = {.call = call};
+
+	call->judged = true;
+	if (call->bad_uri) {
+		sp_problem(&call->reply, 400, "bad-request", "the address contains a NUL");
+		return;
+	}
+	find_route(call, path, method);
+	if (call->route == NULL)
+		return;
+	MHD_get_connection_values_n(call->connection, MHD_GET_ARGUMENT_KIND, check_param, &check);
+	if (call->reply.status == 0)
+		check_body(call);
+}
+
+/* --- body, dispatch, answer --------------------------------------------------------------------------------------------------- */
+
+static bool grow(struct sp_api *api, struct sp_call *call, size_t need)
+{
+	size_t capacity = call->capacity != 0 ? call->capacity : BODY_FIRST_BYTES;
+	char *body;
+
+	while (capacity < need)
+		capacity *= 2;
+	if (capacity == call->capacity)
+		return true;
+	if (api->bodies_bytes + (capacity - call->capacity) > BODIES_BYTES)
+		return false;
+	body = realloc(call->body, capacity);
+	if (body == NULL)
+		return false;
+	api->bodies_bytes += capacity - call->capacity;
+	call->body = body;
+	call->capacity = capacity;
+	return true;
+}
+
+/* Keeps a piece of the body, or throws it away when the request is lost already. MHD_NO cuts the connection. */
+static enum MHD_Result collect(struct sp_api *api, struct sp_call *call, const char *data, size_t size)
+{
+	if (now_ms() - call->started_ms > REQUEST_MS)
+		return MHD_NO;
+	if (!call->too_large && size > call->route->body_max - call->size)
+		call->too_large = true;
+	else if (!call->too_large && !call->no_memory && !grow(api, call, call->size + size + 1))
+		call->no_memory = true;
+	if (call->too_large || call->no_memory) {
+		call->wasted += size;
+		return call->wasted <= WASTE_BYTES ? MHD_YES : MHD_NO;
+	}
+	memcpy(call->body + call->size, data, size);
+	call->size += size;
+	call->body[call->size] = '\0';
+	return MHD_YES;
+}
+
+static void add_header(struct MHD_Response *response, const char *name, const char *value)
+{
+	(void)MHD_add_response_header(response, name, value); /* fails without memory only: the body still tells */
+}
+
+static enum MHD_Result send_reply(struct sp_call *call)
+{
+	struct sp_reply *reply = &call->reply;
+	struct MHD_Response *response;
+	enum MHD_Result result;
+	char number[16];
+
+	if (reply->body != NULL)
+		response = MHD_create_response_from_buffer(reply->size, reply->body, MHD_RESPMEM_MUST_FREE);
+	else /* MHD only reads a persistent buffer, but its parameter is not const */
+		response = MHD_create_response_from_buffer(reply->size, (void *)(uintptr_t)reply->fixed, MHD_RESPMEM_PERSISTENT);
+	if (response == NULL)
+		return MHD_NO;
+	reply->body = NULL;
+	add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->type);
+	if (reply->etag != 0) {
+		snprintf(number, sizeof(number), "\"%u\"", reply->etag);
+		add_header(response, MHD_HTTP_HEADER_ETAG, number);
+	}
+	if (reply->allow[0] != '\0')
+		add_header(response, MHD_HTTP_HEADER_ALLOW, reply->allow);
+	if (reply->retry_after != 0) {
+		snprintf(number, sizeof(number), "%u", reply->retry_after);
+		add_header(response, MHD_HTTP_HEADER_RETRY_AFTER, number);
+	}
+	result = MHD_queue_response(call->connection, reply->status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+/* On the control thread: the job is over. The call may be freed as soon as its connection is resumed. */
+static void job_done(struct sp_job *job)
+{
+	struct sp_call *call = job->context;
+
+	MHD_resume_connection(call->connection);
+}
+
+/*
+ * Gives the job to the control thread. The connection is suspended first, for the job may be over before submit returns. When it is not
+ * taken, the reply is made here and the resumed connection sends it.
+ */
+static void submit(struct sp_call *call)
+{
+	int rc;
+
+	call->waiting = true;
+	call->job.done = job_done;
+	call->job.context = call;
+	MHD_suspend_connection(call->connection);
+	rc = sp_control_submit(&call->mgmt->control, &call->job);
+	if (rc == 0)
+		return;
+	if (rc == -EAGAIN) {
+		sp_problem(&call->job.reply, 503, "busy", "%u changes are waiting already: try again", SP_JOBS_MAX);
+		call->job.reply.retry_after = 1;
+	} else {
+		sp_problem(&call->job.reply, 503, "leaving", "the firewall is shutting down");
+	}
+	MHD_resume_connection(call->connection);
+}
+
+static enum MHD_Result dispatch(struct sp_call *call)
+{
+	if (call->too_large) {
+		refuse_size(call);
+	} else if (call->no_memory) {
+		sp_problem(&call->reply, 503, "busy", "too many bodies are on their way: try again");
+		call->reply.retry_after = 1;
+	} else {
+		call->route->handle(call);
+	}
+	if (call->reply.status == 0 && call->job.kind != SP_JOB_NONE) {
+		submit(call);
+		return MHD_YES;
+	}
+	if (call->reply.status == 0)
+		sp_reply_body(&call->reply, 500, NULL, NULL, 0);
+	return send_reply(call);
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+	const char *version, const char *upload_data, size_t *upload_data_size, void **request)
+{
+	struct sp_api *api = context;
+	struct sp_call *call = *request;
+
+	(void)version;
+	if (call == NULL) /* on_uri had no memory */
+		return MHD_NO;
+	if (call->waiting) {
+		sp_reply_clear(&call->reply);
+		call->reply = call->job.reply;
+		memset(&call->job.reply, 0, sizeof(call->job.reply));
+		return send_reply(call);
+	}
+	if (!call->judged) {
+		call->connection = connection;
+		judge(call, url, method);
+		return call->reply.status != 0 ? send_reply(call) : MHD_YES;
+	}
+	if (*upload_data_size != 0) {
+		enum MHD_Result result = collect(api, call, upload_data, *upload_data_size);
+
+		*upload_data_size = 0;
+		return result;
+	}
+	return dispatch(call);
+}
+
+/* First sight of a request: the raw address, before `%00` in it cuts a string. */
+static void *on_uri(void *context, const char *uri, struct MHD_Connection *connection)
+{
+	struct sp_api *api = context;
+	struct sp_call *call = calloc(1, sizeof(*call));
+
+	if (call == NULL)
+		return NULL;
+	call->mgmt = api->mgmt;
+	call->connection = connection;
+	call->argument = "";
+	call->started_ms = now_ms();
+	call->bad_uri = strstr(uri, "%00") != NULL;
+	return call;
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **request, enum MHD_RequestTerminationCode code)
+{
+	struct sp_api *api = context;
+	struct sp_call *call = *request;
+
+	(void)connection;
+	(void)code;
+	if (call == NULL)
+		return;
+	api->bodies_bytes -= call->capacity;
+	sp_reply_clear(&call->reply);
+	sp_reply_clear(&call->job.reply);
+	free(call->body);
+	free(call);
+	*request = NULL;
+}
+
+/* --- life --------------------------------------------------------------------------------------------------------------------- */
+
+/* The thread inherits a mask that leaves every signal to the control thread. */
+static struct MHD_Daemon *start_daemon(struct sp_api *api)
+{
+	struct MHD_Daemon *daemon;
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	daemon = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL, on_request, api,
+		MHD_OPTION_LISTEN_SOCKET, api->sock.fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, api, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+		api, MHD_OPTION_CONNECTION_LIMIT, (unsigned int)SP_API_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_SEC, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+		MHD_OPTION_END);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return daemon;
+}
+
+struct sp_api *sp_api_start(struct sp_mgmt *mgmt, const char *path, mode_t mode, const char *group, char *why, size_t why_size)
+{
+	struct sp_api *api = calloc(1, sizeof(*api));
+
+	if (api == NULL) {
+		snprintf(why, why_size, "no memory for the API");
+		return NULL;
+	}
+	api->mgmt = mgmt;
+	if (sp_socket_open(&api->sock, path, mode, group, why, why_size) != 0)
+		goto err_free;
+	api->daemon = start_daemon(api);
+	if (api->daemon == NULL) {
+		snprintf(why, why_size, "the API thread does not start: %s", strerror(errno));
+		goto err_socket;
+	}
+	return api;
+
+err_socket:
+	sp_socket_close(&api->sock);
+err_free:
+	free(api);
+	return NULL;
+}
+
+void sp_api_stop(struct sp_api *api)
+{
+	/* Quiesced, the daemon leaves the listening socket to us. */
+	(void)MHD_quiesce_daemon(api->daemon);
+	MHD_stop_daemon(api->daemon);
+	sp_socket_close(&api->sock);
+	free(api);
+}

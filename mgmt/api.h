@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The HTTP server on the unix socket: takes requests, judges method, path, parameters, type and size, and calls the resource.
+ */
+#ifndef SP_MGMT_API_H
+#define SP_MGMT_API_H
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "mgmt/control.h"
+#include "mgmt/reply.h"
+
+#define SP_API_PARAMS_MAX  8
+#define SP_API_CONNECTIONS 64
+
+struct sp_mgmt;
+struct sp_api;
+struct sp_route;
+
+/* One request, from its first header to its last answered byte. API thread, except for `job` while the control thread has it. */
+struct sp_call {
+	struct sp_mgmt *mgmt;
+	struct MHD_Connection *connection;
+	const struct sp_route *route;
+	const char *argument; /* what follows the route's path, as in /v1/rules/ID; "" otherwise */
+	char *body;           /* NUL-terminated past size; NULL when there is none */
+	size_t size;
+	struct sp_reply reply;
+	struct sp_job job; /* set job.kind to have the control thread make the reply */
+
+	/* the server's */
+	size_t capacity, wasted;
+	int64_t started_ms;
+	bool bad_uri, too_large, no_memory, judged, waiting;
+};
+
+struct sp_route {
+	const char *path; /* exact, or up to and with its last slash when `prefix` */
+	bool prefix;
+	const char *method;
+	void (*handle)(struct sp_call *call); /* fills call->reply or call->job; API thread: must not wait longer than a second */
+	size_t body_max;                      /* 0: takes no body */
+	const char *params[SP_API_PARAMS_MAX + 1];
+};
+
+/*
+ * Binds the socket and starts the API thread. NULL with a one-line reason in why. `mode` is that of the socket file, `group` its group or
+ * NULL. Control thread.
+ */
+struct sp_api *sp_api_start(struct sp_mgmt *mgmt, const char *path, mode_t mode, const char *group, char *why, size_t why_size);
+
+/* Answers or cuts what is under way, ends the thread, removes the socket. After sp_control_close. */
+void sp_api_stop(struct sp_api *api);
+
+/* Value of a query parameter, NULL when it is absent. Belongs to the call. */
+const char *sp_call_param(const struct sp_call *call, const char *name);
+
+/* Value of a request header, NULL when it is absent. */
+const char *sp_call_header(const struct sp_call *call, const char *name);
+
+/* The boolean parameter `name`: 1 or true, 0 or false; false when absent. False with a 400 problem in the reply for anything else. */
+bool sp_call_bool(struct sp_call *call, const char *name, bool *value);
+
+/* A decimal parameter in lo..hi; *value is untouched when it is absent. False with a 400 problem. */
+bool sp_call_number(struct sp_call *call, const char *name, uint64_t lo, uint64_t hi, uint64_t *value);
+
+/* Decimal digits only, at most max. 0 or -EINVAL. */
+int sp_call_parse_number(const char *text, uint64_t max, uint64_t *value);
+
+/* The media type of the request in lower case without its parameters, "" when none is given. buf is at least 64 bytes. */
+const char *sp_call_type(const struct sp_call *call, char *buf, size_t size);
+
+/* Whether the client would rather have text/plain than JSON. */
+bool sp_call_wants_text(const struct sp_call *call);
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The control loop: the only thread that compiles and publishes rules. Others hand jobs in through a short bounded queue and are told by
+ * `done`; signal handlers only set a flag and wake it.
+ */
+#include "mgmt/control.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "mgmt/apply.h"
+#include "mgmt/events.h"
+#include "mgmt/ports.h"
+#include "mgmt/problem.h"
+#include "mgmt/publish.h"
+#include "mgmt/state.h"
+
+#define TICK_MS 250 /* between two looks at the links */
+
+int sp_control_init(struct sp_control *control)
+{
+	memset(control, 0, sizeof(*control));
+	control->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (control->wake < 0)
+		return -errno;
+	pthread_mutex_init(&control->lock, NULL);
+	return 0;
+}
+
+void sp_control_free(struct sp_control *control)
+{
+	close(control->wake);
+	pthread_mutex_destroy(&control->lock);
+}
+
+/* Async-signal-safe. A full eventfd is awake already. */
+static void wake(struct sp_control *control)
+{
+	const uint64_t one = 1;
+	int saved_errno = errno;
+	ssize_t n = write(control->wake, &one, sizeof(one));
+
+	(void)n;
+	errno = saved_errno;
+}
+
+int sp_control_submit(struct sp_control *control, struct sp_job *job)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&control->lock);
+	if (control->closed)
+		rc = -ESHUTDOWN;
+	else if (control->n_jobs == SP_JOBS_MAX)
+		rc = -EAGAIN;
+	else
+		control->jobs[control->n_jobs++] = job;
+	pthread_mutex_unlock(&control->lock);
+	if (rc == 0)
+		wake(control);
+	return rc;
+}
+
+static struct sp_job *take_job(struct sp_control *control)
+{
+	struct sp_job *job = NULL;
+
+	pthread_mutex_lock(&control->lock);
+	if (control->n_jobs != 0) {
+		job = control->jobs[0];
+		control->n_jobs--;
+		memmove(&control->jobs[0], &control->jobs[1], control->n_jobs * sizeof(control->jobs[0]));
+	}
+	pthread_mutex_unlock(&control->lock);
+	return job;
+}
+
+void sp_control_close(struct sp_control *control)
+{
+	struct sp_job *job;
+
+	pthread_mutex_lock(&control->lock);
+	control->closed = true;
+	pthread_mutex_unlock(&control->lock);
+	while ((job = take_job(control)) != NULL) {
+		sp_problem(&job->reply, 503, "leaving", "the firewall is shutting down");
+		job->done(job);
+	}
+}
+
+bool sp_control_quitting(const struct sp_control *control)
+{
+	return __atomic_load_n(&control->quit, __ATOMIC_RELAXED) != 0;
+}
+
+/* SIGHUP and POST /v1/reload are one: logs are opened anew, whatever becomes of the rules. */
+static void reload(struct sp_mgmt *mgmt, struct sp_reply *reply)
+{
+	sp_events_reopen(mgmt->events);
+	sp_apply_reload(mgmt, reply);
+}
+
+static void run_job(struct sp_mgmt *mgmt, struct sp_job *job)
+{
+	if (job->kind == SP_JOB_PUT_RULES)
+		sp_apply_put(mgmt, job);
+	else
+		reload(mgmt, &job->reply);
+	job->done(job);
+}
+
+static void tick(struct sp_mgmt *mgmt)
+{
+	struct sp_reply reply = {0};
+
+	sp_ports_watch(mgmt->dataplane);
+	if ((__atomic_load_n(&mgmt->degraded, __ATOMIC_RELAXED) & (1u << SP_DEGRADED_NOT_RETIRED)) != 0 &&
+		sp_publish_retire(mgmt->dataplane) == 0)
+		sp_degraded_set(mgmt, SP_DEGRADED_NOT_RETIRED, false);
+	if (__atomic_exchange_n(&mgmt->control.reload, 0, __ATOMIC_RELAXED) != 0) {
+		reload(mgmt, &reply);
+		sp_reply_clear(&reply);
+	}
+}
+
+void sp_mgmt_control(struct sp_mgmt *mgmt)
+{
+	struct sp_control *control = &mgmt->control;
+	struct pollfd pollfd = {.fd = control->wake, .events = POLLIN};
+
+	while (!sp_control_quitting(control)) {
+		struct sp_job *job;
+		uint64_t count;
+		ssize_t n;
+
+		tick(mgmt);
+		while (!sp_control_quitting(control) && (job = take_job(control)) != NULL)
+			run_job(mgmt, job);
+		if (poll(&pollfd, 1, TICK_MS) > 0) {
+			n = read(control->wake, &count, sizeof(count));
+			(void)n;
+		}
+	}
+}
+
+void sp_mgmt_quit(struct sp_mgmt *mgmt)
+{
+	__atomic_store_n(&mgmt->control.quit, 1, __ATOMIC_RELAXED);
+	wake(&mgmt->control);
+}
+
+void sp_mgmt_reload(struct sp_mgmt *mgmt)
+{
+	__atomic_store_n(&mgmt->control.reload, 1, __ATOMIC_RELAXED);
+	wake(&mgmt->control);
+}

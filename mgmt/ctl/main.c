@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mgmt/ctl/ctl.h"
+
+#define SOCKET_DEFAULT "/run/sallyport/api.sock"
+#define LIMIT_MAX      1000000
+
+enum { /* options without a letter */
+	OPTION_IP = 256,
+	OPTION_PORT,
+	OPTION_PROTO,
+	OPTION_RULE,
+	OPTION_LIMIT,
+	OPTION_KILL,
+	OPTION_ALL,
+	OPTION_DRY_RUN,
+	OPTION_FORCE,
+};
+
+/* Bits of the options that a command takes beyond -s, -j, -h and -V. */
+#define TAKES(option) (1u << ((option)-OPTION_IP))
+#define TAKES_N       (1u << 31)
+
+static const struct option options[] = {
+	{"socket", required_argument, NULL, 's'},
+	{"json", no_argument, NULL, 'j'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{"iterations", required_argument, NULL, 'n'},
+	{"ip", required_argument, NULL, OPTION_IP},
+	{"port", required_argument, NULL, OPTION_PORT},
+	{"proto", required_argument, NULL, OPTION_PROTO},
+	{"rule", required_argument, NULL, OPTION_RULE},
+	{"limit", required_argument, NULL, OPTION_LIMIT},
+	{"kill", no_argument, NULL, OPTION_KILL},
+	{"all", no_argument, NULL, OPTION_ALL},
+	{"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+	{"force", no_argument, NULL, OPTION_FORCE},
+	{NULL, 0, NULL, 0},
+};
+
+struct command {
+	const char *name, *synopsis, *summary, *details;
+	uint32_t takes;
+	int args_max;
+	int (*run)(const struct sp_ctl *ctl);
+};
+
+static const struct command commands[] = {
+	{"status", "", "is it ready, since when, which rules, what is degraded", "Exits 1 when the firewall is not ready.\n", 0, 0,
+		sp_ctl_status},
+	{"stats", "", "packets, drops by reason, sessions, inspection", "", 0, 0, sp_ctl_stats},
+	{"top", "[-n N]", "live rates, a second apart",
+		"  -n, --iterations=N  leave after N pages\n"
+		"\n"
+		"q or Ctrl-C leaves. When standard output is no terminal it prints N pages (1) one after the other.\n",
+		TAKES_N, 0, sp_ctl_top},
+	{"ports", "", "counters and link of each port", "", 0, 0, sp_ctl_ports},
+	{"workers", "", "load of each worker", "", 0, 0, sp_ctl_workers},
+	{"rules", "[ID | put FILE [--dry-run] [--force]]", "the rules in force with their hits; load a rule file",
+		"Without arguments lists all rules in their order, with an ID tells everything about one.\n"
+		"`put FILE` replaces the rules by the file (- is standard input). Errors come as FILE:LINE: error: text, and then nothing "
+		"changes.\n"
+		"\n"
+		"      --dry-run  only check\n"
+		"      --force    also when the rule file was changed by somebody else since it was loaded\n",
+		TAKES(OPTION_DRY_RUN) | TAKES(OPTION_FORCE), 2, sp_ctl_rules},
+	{"sessions", "[--ip=ADDRESS] [--port=N] [--proto=NAME] [--rule=ID] [--limit=N] [--kill [--all]]", "sessions, filtered; end them",
+		"      --ip=ADDRESS  either endpoint: an address, prefix or range\n"
+		"      --port=N      either endpoint\n"
+		"      --proto=NAME  tcp, udp, icmp, ... or a number\n"
+		"      --rule=ID     admitted by this rule, or `default`\n"
+		"      --limit=N     at most so many (1000)\n"
+		"      --kill        end the sessions that match instead of listing them\n"
+		"      --all         with --kill and no filter: all of them\n",
+		TAKES(OPTION_IP) | TAKES(OPTION_PORT) | TAKES(OPTION_PROTO) | TAKES(OPTION_RULE) | TAKES(OPTION_LIMIT) |
+			TAKES(OPTION_KILL) | TAKES(OPTION_ALL),
+		0, sp_ctl_sessions},
+	{"explain", "\"PACKET\"", "what the rules in force do with a packet, and why",
+		"PACKET: PROTO SRC[:PORT] > DST[:PORT] [from ZONE] [to ZONE], as in\n"
+		"  sallyctl explain \"tcp 10.1.2.3:40000 > 192.0.2.10:443 from inside to outside\"\n"
+		"\n"
+		"Exits 0 when it would pass, 1 when not.\n",
+		0, 1, sp_ctl_explain},
+	{"reload", "", "load the rule file again and reopen the logs", "", 0, 0, sp_ctl_reload},
+};
+
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const char common_help[] = "  -s, --socket=PATH  socket of the API (" SOCKET_DEFAULT ")\n"
+				  "  -j, --json         print what the socket returns\n"
+				  "  -h, --help         this text\n"
+				  "  -V, --version      the version\n";
+
+static int print_help(const struct command *command)
+{
+	if (command) {
+		printf("Usage: sallyctl [OPTION]... %s%s%s\n\n%s\n", command->name, command->synopsis[0] ? " " : "", command->synopsis,
+			command->summary);
+		printf("%s%s\n%s", command->details[0] ? "\n" : "", command->details, common_help);
+		return SP_CTL_GOOD;
+	}
+	printf("Usage: sallyctl [OPTION]... COMMAND [ARGUMENT]...\n\nAsks and steers a running sallyport over its socket.\n\n");
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+	printf("\n%s\n`sallyctl COMMAND --help` tells more of one. Exit status: 0 good, 1 the firewall says no, 2 could not run.\n",
+		common_help);
+	return SP_CTL_GOOD;
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+/* 1 to max; 0 with a message. */
+static uint32_t read_number(const char *text, const char *what, uint32_t max)
+{
+	char *end;
+	unsigned long n;
+
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && n >= 1 && n <= max)
+		return (uint32_t)n;
+	sp_ctl_error("%s takes a number from 1 to %u, not \"%s\"", what, max, text);
+	return 0;
+}
+
+static int usage(const struct command *command)
+{
+	fprintf(stderr, "Try 'sallyctl %s%s--help'.\n", command ? command->name : "", command ? " " : "");
+	return SP_CTL_FAILED;
+}
+
+struct given {
+	uint32_t takes; /* bits of the options that were given */
+	bool help, version;
+};
+
+/* One option into ctl; false with a message. */
+static bool read_option(struct sp_ctl *ctl, struct given *given, int option)
+{
+	if (option >= OPTION_IP)
+		given->takes |= TAKES(option);
+	switch (option) {
+	case 's':
+		ctl->socket = optarg;
+		return true;
+	case 'j':
+		ctl->json = true;
+		return true;
+	case 'h':
+		given->help = true;
+		return true;
+	case 'V':
+		given->version = true;
+		return true;
+	case 'n':
+		given->takes |= TAKES_N;
+		ctl->iterations = read_number(optarg, "--iterations", LIMIT_MAX);
+		return ctl->iterations != 0;
+	case OPTION_IP:
+		ctl->ip = optarg;
+		return true;
+	case OPTION_PORT:
+		ctl->port = optarg;
+		return true;
+	case OPTION_PROTO:
+		ctl->proto = optarg;
+		return true;
+	case OPTION_RULE:
+		ctl->rule = optarg;
+		return true;
+	case OPTION_LIMIT:
+		ctl->limit = read_number(optarg, "--limit", LIMIT_MAX);
+		return ctl->limit != 0;
+	case OPTION_KILL:
+		ctl->kill = true;
+		return true;
+	case OPTION_ALL:
+		ctl->all = true;
+		return true;
+	case OPTION_DRY_RUN:
+		ctl->dry_run = true;
+		return true;
+	case OPTION_FORCE:
+		ctl->force = true;
+		return true;
+	default:
+		return false; /* getopt has said it */
+	}
+}
+
+static int flush_output(int code)
+{
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return sp_ctl_error("standard output: %s", strerror(errno));
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	struct sp_ctl ctl = {.socket = SOCKET_DEFAULT};
+	const struct command *command = NULL;
+	struct given given = {0};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "s:jhVn:", options, NULL)) != -1)
+		if (!read_option(&ctl, &given, option))
+			return usage(NULL);
+	if (given.version) {
+		printf("sallyctl %s\n", SP_VERSION);
+		return SP_CTL_GOOD;
+	}
+	if (optind < argc)
+		command = find_command(argv[optind]);
+	if (optind < argc && !command) {
+		sp_ctl_error("unknown command \"%s\"", argv[optind]);
+		return usage(NULL);
+	}
+	if (given.help || !command) {
+		if (given.help)
+			return flush_output(print_help(command));
+		sp_ctl_error("no command");
+		return usage(NULL);
+	}
+	ctl.args = argv + optind + 1;
+	ctl.n_args = argc - optind - 1;
+	if (ctl.n_args > command->args_max) {
+		sp_ctl_error("%s: too many arguments", command->name);
+		return usage(command);
+	}
+	if (given.takes & ~command->takes) {
+		sp_ctl_error("%s does not take this option", command->name);
+		return usage(command);
+	}
+	return flush_output(command->run(&ctl));
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE /* localtime_r, tm_gmtoff */
+#include "mgmt/eve.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "dataplane/session.h"
+#include "dataplane/verdict.h"
+
+#define NS_PER_SEC ((uint64_t)1000 * 1000 * 1000)
+
+/* A line under construction. What does not fit is left out; SP_EVE_LINE_MAX is chosen so that this does not happen. */
+struct line {
+	char *buf;
+	size_t len;
+};
+
+static void add(struct line *line, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(struct line *line, const char *fmt, ...)
+{
+	size_t room = SP_EVE_LINE_MAX - line->len;
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vsnprintf(line->buf + line->len, room, fmt, args);
+	va_end(args);
+	if (n > 0 && (size_t)n < room)
+		line->len += (size_t)n;
+}
+
+/* Length of the UTF-8 sequence at s, or 0 when it is none (RFC 3629: no overlong forms, no surrogates, nothing over U+10FFFF). */
+static size_t utf8_length(const unsigned char *s)
+{
+	static const unsigned char first_min[] = {0, 0, 0xc2, 0xe0, 0xf0};
+	static const unsigned char first_max[] = {0, 0, 0xdf, 0xef, 0xf4};
+
+	if (s[0] < 0x80)
+		return 1;
+	for (size_t n = 2; n <= 4; n++) {
+		if (s[0] < first_min[n] || s[0] > first_max[n])
+			continue;
+		if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
+			(s[0] == 0xf4 && s[1] > 0x8f))
+			return 0;
+		for (size_t i = 1; i < n; i++)
+			if ((s[i] & 0xc0) != 0x80) /* the end of the string fails here, too */
+				return 0;
+		return n;
+	}
+	return 0;
+}
+
+/* A JSON string, quotes included. Bytes that are no UTF-8 become U+FFFD. */
+static void add_text(struct line *line, const char *text)
+{
+	size_t start = line->len;
+
+	add(line, "\"");
+	for (const unsigned char *s = (const unsigned char *)text; *s != '\0' && line->len - start < SP_EVE_TEXT_MAX - 8;) {
+		size_t n = utf8_length(s);
+
+		if (n == 0)
+			add(line, "\\ufffd");
+		else if (*s == '"' || *s == '\\')
+			add(line, "\\%c", *s);
+		else if (*s < 0x20 || *s == 0x7f)
+			add(line, "\\u%04x", *s);
+		else
+			add(line, "%.*s", (int)n, (const char *)s);
+		s += n > 0 ? n : 1;
+	}
+	add(line, "\"");
+}
+
+char *sp_eve_time(uint64_t wall_ns, char *buf)
+{
+	time_t sec = (time_t)(wall_ns / NS_PER_SEC);
+	char date[24], zone[8];
+	struct tm tm;
+
+	if (!localtime_r(&sec, &tm))
+		memset(&tm, 0, sizeof(tm));
+	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+	strftime(zone, sizeof(zone), "%z", &tm);
+	snprintf(buf, SP_EVE_TIME_SIZE, "%s.%06u%s", date, (unsigned int)(wall_ns % NS_PER_SEC / 1000), zone);
+	return buf;
+}
+
+static void add_proto(struct line *line, uint8_t proto)
+{
+	static const struct {
+		uint8_t number;
+		const char *name;
+	} names[] = {{IPPROTO_TCP, "TCP"}, {IPPROTO_UDP, "UDP"}, {IPPROTO_ICMP, "ICMP"}, {IPPROTO_ICMPV6, "IPv6-ICMP"},
+		{IPPROTO_SCTP, "SCTP"}, {IPPROTO_GRE, "GRE"}, {IPPROTO_ESP, "ESP"}, {IPPROTO_AH, "AH"}, {IPPROTO_IGMP, "IGMP"},
+		{IPPROTO_IPIP, "IPIP"}, {IPPROTO_IPV6, "IPv6"}};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i].number == proto) {
+			add(line, ",\"proto\":\"%s\"", names[i].name);
+			return;
+		}
+	add(line, ",\"proto\":\"%03u\"", proto);
+}
+
+static void add_tuple(struct line *line, const struct sp_key *key)
+{
+	bool v6 = key->family == SP_FAMILY_IPV6, ports, icmp;
+	char src[INET6_ADDRSTRLEN], dst[INET6_ADDRSTRLEN], id[32];
+
+	if (key->vlan_inner != 0)
+		add(line, ",\"vlan\":[%u,%u]", key->vlan, key->vlan_inner);
+	else if (key->vlan != 0)
+		add(line, ",\"vlan\":[%u]", key->vlan);
+	if (key->family != SP_FAMILY_IPV4 && !v6)
+		return;
+	inet_ntop(v6 ? AF_INET6 : AF_INET, v6 ? (const void *)key->v6.src : &key->v4.src, src, sizeof(src));
+	inet_ntop(v6 ? AF_INET6 : AF_INET, v6 ? (const void *)key->v6.dst : &key->v4.dst, dst, sizeof(dst));
+	ports = key->proto == IPPROTO_TCP || key->proto == IPPROTO_UDP || key->proto == IPPROTO_SCTP;
+	icmp = key->proto == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+	add(line, ",\"src_ip\":\"%s\"", src);
+	if (ports)
+		add(line, ",\"src_port\":%u", ntohs(key->sport));
+	add(line, ",\"dest_ip\":\"%s\"", dst);
+	if (ports)
+		add(line, ",\"dest_port\":%u", ntohs(key->dport));
+	add_proto(line, key->proto);
+	if (icmp)
+		add(line, ",\"icmp_type\":%u,\"icmp_code\":%u", key->aux >> 8, key->aux & 0xff);
+	add(line, ",\"community_id\":\"%s\"", sp_community_id(key, id));
+}
+
+static const char *verdict_name(uint8_t verdict)
+{
+	switch (verdict) {
+	case SP_VERDICT_DROP:
+		return "drop";
+	case SP_VERDICT_REJECT:
+		return "reject";
+	default:
+		return "allow";
+	}
+}
+
+static void add_flow(struct line *line, const struct sp_event *event, uint64_t wall_ns)
+{
+	uint64_t age_ns = (uint64_t)event->age_ms * 1000 * 1000;
+	char start[SP_EVE_TIME_SIZE], end[SP_EVE_TIME_SIZE];
+
+	if (event->type == SP_EVENT_FLOW_START) {
+		add(line, ",\"flow\":{\"event\":\"start\",\"start\":\"%s\"}", sp_eve_time(wall_ns, start));
+		return;
+	}
+	add(line,
+		",\"flow\":{\"event\":\"end\",\"pkts_toserver\":%u,\"pkts_toclient\":%u,\"bytes_toserver\":%" PRIu64
+		",\"bytes_toclient\":%" PRIu64,
+		event->packets[0], event->packets[1], event->bytes[0], event->bytes[1]);
+	add(line, ",\"start\":\"%s\",\"end\":\"%s\",\"age\":%u", sp_eve_time(wall_ns > age_ns ? wall_ns - age_ns : 0, start),
+		sp_eve_time(wall_ns, end), event->age_ms / 1000);
+	add(line, ",\"state\":\"%s\",\"reason\":\"%s\"}", event->state < SP_STATE_COUNT ? sp_state_names[event->state] : "unknown",
+		event->why < SP_END_COUNT ? sp_flow_end_names[event->why] : "unknown");
+}
+
+static void add_drop(struct line *line, const struct sp_event *event)
+{
+	add(line, ",\"drop\":{\"len\":%u,\"reason\":\"%s\"},\"verdict\":{\"action\":\"%s\"}", event->length,
+		event->reason < SP_DROP_COUNT ? sp_drop_texts[event->reason].name : "unknown", verdict_name(event->verdict));
+}
+
+static void add_alert(struct line *line, const struct sp_event *event, const struct sp_eve_signature *signature)
+{
+	bool blocked = event->verdict == SP_VERDICT_DROP || event->verdict == SP_VERDICT_REJECT;
+
+	add(line, ",\"alert\":{\"action\":\"%s\",\"gid\":1,\"signature_id\":%u,\"signature\":", blocked ? "blocked" : "allowed",
+		event->signature);
+	add_text(line, signature && signature->msg ? signature->msg : "");
+	add(line, ",\"category\":");
+	add_text(line, signature && signature->category ? signature->category : "");
+	add(line, "},\"verdict\":{\"action\":\"%s\"}", verdict_name(event->verdict));
+}
+
+size_t sp_eve_format(const struct sp_event *event, const struct sp_eve_names *names, uint64_t wall_ns, char *buf)
+{
+	static const char *const types[] = {
+		[SP_EVENT_FLOW_START] = "flow", [SP_EVENT_FLOW_END] = "flow", [SP_EVENT_DROP] = "drop", [SP_EVENT_ALERT] = "alert"};
+	struct line line = {.buf = buf};
+	char time[SP_EVE_TIME_SIZE];
+
+	add(&line, "{\"timestamp\":\"%s\"", sp_eve_time(wall_ns, time));
+	if (event->flow_id != 0)
+		add(&line, ",\"flow_id\":%" PRIu64, event->flow_id);
+	if (names->port) {
+		add(&line, ",\"in_iface\":");
+		add_text(&line, names->port);
+	}
+	add(&line, ",\"event_type\":\"%s\"", event->type < sizeof(types) / sizeof(types[0]) ? types[event->type] : "unknown");
+	add_tuple(&line, &event->key);
+	if (event->rule != 0)
+		add(&line, ",\"rule\":%u", event->rule);
+	else
+		add(&line, ",\"rule\":null");
+	if (event->type == SP_EVENT_DROP)
+		add_drop(&line, event);
+	else if (event->type == SP_EVENT_ALERT)
+		add_alert(&line, event, names->signature);
+	else
+		add_flow(&line, event, wall_ns);
+	add(&line, "}\n");
+	return line.len;
+}

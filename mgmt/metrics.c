@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * GET /metrics: the counters of the JSON answers as OpenMetrics 1.0 text. A family's samples stand together under its one TYPE line.
+ */
+#include <inttypes.h>
+#include <rte_cycles.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/worker.h"
+#include "mgmt/events.h"
+#include "mgmt/ports.h"
+#include "mgmt/problem.h"
+#include "mgmt/publish.h"
+#include "mgmt/res.h"
+#include "mgmt/state.h"
+
+#define TYPE_OPENMETRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"
+#define RULES_DEFAULT    1000 /* rules listed without ?rules=all: each is a time series at whoever scrapes */
+
+struct snapshot {
+	struct sp_mgmt *mgmt;
+	struct sp_stats stats;
+	struct sp_sessions_counters sessions;
+	uint64_t held;
+	struct sp_port_report ports[SP_PORTS_MAX];
+};
+
+static void family(FILE *out, const char *name, const char *type, const char *help)
+{
+	fprintf(out, "# TYPE sallyport_%s %s\n# HELP sallyport_%s %s\n", name, type, name, help);
+}
+
+static void counter(FILE *out, const char *name, const char *help, uint64_t value)
+{
+	family(out, name, "counter", help);
+	fprintf(out, "sallyport_%s_total %" PRIu64 "\n", name, value);
+}
+
+static void gauge(FILE *out, const char *name, const char *help, int64_t value)
+{
+	family(out, name, "gauge", help);
+	fprintf(out, "sallyport_%s %" PRId64 "\n", name, value);
+}
+
+/* A label's value with `\`, `"` and newlines escaped; bytes that are no ASCII become `?`, for the text must be UTF-8. */
+static void label(FILE *out, const char *name, const char *value)
+{
+	fprintf(out, "%s=\"", name);
+	for (const char *p = value; *p != '\0'; p++) {
+		if (*p == '\\' || *p == '"')
+			fprintf(out, "\\%c", *p);
+		else if (*p == '\n')
+			fputs("\\n", out);
+		else
+			fputc((unsigned char)*p < 0x80 ? *p : '?', out);
+	}
+	fputc('"', out);
+}
+
+static void write_process(const struct snapshot *s, FILE *out)
+{
+	const struct sp_dataplane *dataplane = s->mgmt->dataplane;
+
+	family(out, "build", "info", "Version of the running firewall.");
+	fputs("sallyport_build_info{", out);
+	label(out, "version", SP_VERSION);
+	fputs("} 1\n", out);
+	gauge(out, "uptime_seconds", "Seconds since the start.",
+		dataplane->tsc_hz != 0 ? (int64_t)((rte_rdtsc() - dataplane->tsc_start) / dataplane->tsc_hz) : 0);
+	gauge(out, "generation", "Number of the rules in force.", sp_published_generation(s->mgmt->dataplane));
+	gauge(out, "ready", "1 when rules are in force, workers poll and links are up.", sp_is_ready(s->mgmt));
+	family(out, "degraded", "gauge", "1 for what is wrong; GET /v1/status says more.");
+	for (unsigned int i = 0; i < SP_DEGRADED_COUNT; i++)
+		fprintf(out, "sallyport_degraded{code=\"%s\"} %u\n", sp_degraded_texts[i].code,
+			(__atomic_load_n(&s->mgmt->degraded, __ATOMIC_RELAXED) >> i) & 1u);
+}
+
+static void write_packets(const struct snapshot *s, FILE *out)
+{
+	counter(out, "rx_packets", "Packets taken from ports.", s->stats.rx);
+	counter(out, "tx_packets", "Packets sent by ports.", s->stats.tx);
+	counter(out, "built_packets", "Packets made by the firewall itself.", s->stats.built);
+	counter(out, "to_kernel_packets", "Packets given to the kernel.", s->stats.to_kernel);
+	counter(out, "from_kernel_packets", "Packets taken from the kernel.", s->stats.from_kernel);
+	counter(out, "consumed_packets", "Packets that ended here by design.", s->stats.consumed);
+	counter(out, "rx_bytes", "Bytes taken from ports.", s->stats.rx_bytes);
+	counter(out, "tx_bytes", "Bytes sent by ports.", s->stats.tx_bytes);
+	gauge(out, "held_packets", "Packets on their way inside: rings and transmit buffers.", (int64_t)s->held);
+	gauge(out, "fragment_delta_packets", "Packets made by fragmentation less those absorbed by reassembly.", s->stats.fragment_delta);
+	family(out, "drops", "counter", "Packets dropped, by reason; `sallyport explain --reasons` tells meaning and cure.");
+	for (unsigned int r = SP_DROP_NONE + 1; r < SP_DROP_COUNT; r++)
+		fprintf(out, "sallyport_drops_total{reason=\"%s\"} %" PRIu64 "\n", sp_drop_texts[r].name, s->stats.drops[r]);
+	counter(out, "rejects_built", "Answers made to rejected packets.", s->stats.rejects_built);
+	counter(out, "rejects_suppressed", "Answers to rejected packets that were not made.", s->stats.rejects_suppressed);
+}
+
+static void write_sessions(const struct snapshot *s, FILE *out)
+{
+	family(out, "sessions", "gauge", "Live sessions.");
+	fprintf(out, "sallyport_sessions{family=\"ipv4\"} %" PRIu64 "\n", s->sessions.active4);
+	fprintf(out, "sallyport_sessions{family=\"ipv6\"} %" PRIu64 "\n", s->sessions.active6);
+	counter(out, "sessions_created", "Sessions opened.", s->sessions.created);
+	counter(out, "sessions_expired", "Sessions that ended by time-out or TCP.", s->sessions.expired);
+	counter(out, "sessions_killed", "Sessions ended by request, rules or inspection.", s->sessions.killed);
+	counter(out, "sessions_refused", "Sessions for which the table had no room.", s->sessions.refused);
+	counter(out, "sessions_rematched", "Sessions matched again after a change of rules, and kept.", s->stats.rematched);
+	counter(out, "sessions_rematch_killed", "Sessions ended by a change of rules.", s->stats.rematch_killed);
+}
+
+static void write_inspection(const struct snapshot *s, FILE *out)
+{
+	const struct sp_inspect_counters *inspect = &s->stats.inspect;
+
+	counter(out, "inspection_packets", "Packets scanned.", inspect->packets);
+	counter(out, "inspection_bytes", "Bytes of payload scanned.", inspect->bytes);
+	counter(out, "inspection_matches", "Patterns matched.", inspect->matches);
+	counter(out, "inspection_alerts", "Alerts raised.", inspect->alerts);
+	counter(out, "inspection_drops", "Packets that a pattern dropped.", inspect->drops);
+	counter(out, "inspection_errors", "Packets that could not be scanned and were dropped.", inspect->errors);
+	counter(out, "inspection_past_depth", "Packets not scanned, because the depth was reached.", inspect->past_depth);
+}
+
+static void write_events(const struct snapshot *s, FILE *out)
+{
+	const struct sp_dataplane *dataplane = s->mgmt->dataplane;
+	struct sp_events_counters counters;
+	uint64_t posted = 0, lost = 0;
+
+	sp_events_counters(s->mgmt->events, &counters);
+	for (unsigned int w = 0; w < dataplane->n_workers; w++) {
+		posted += sp_read(&dataplane->workers[w]->events.posted);
+		lost += sp_read(&dataplane->workers[w]->events.lost);
+	}
+	counter(out, "events_posted", "Events that workers posted.", posted);
+	counter(out, "events_lost", "Events that found their ring full.", lost);
+	counter(out, "events_written", "Event lines written.", counters.written);
+	counter(out, "events_unwritten", "Event lines that the file did not take.", counters.unwritten);
+}
+
+/* One family with a sample a port; `offset` is that of the 64-bit counter in struct sp_port_report. */
+static void port_family(const struct snapshot *s, FILE *out, const char *name, const char *help, size_t offset, bool of_device)
+{
+	const struct sp_dataplane *dataplane = s->mgmt->dataplane;
+	uint64_t value;
+
+	family(out, name, "counter", help);
+	for (unsigned int i = 0; i < dataplane->n_ports; i++) {
+		if (of_device && !s->ports[i].has_device)
+			continue;
+		memcpy(&value, (const char *)&s->ports[i] + offset, sizeof(value));
+		fprintf(out, "sallyport_%s_total{", name);
+		label(out, "port", dataplane->ports[i].name);
+		fprintf(out, "} %" PRIu64 "\n", value);
+	}
+}
+
+static void write_ports(const struct snapshot *s, FILE *out)
+{
+	const struct sp_dataplane *dataplane = s->mgmt->dataplane;
+
+	port_family(s, out, "port_rx_packets", "Packets taken from the port.", offsetof(struct sp_port_report, counters.rx), false);
+	port_family(s, out, "port_tx_packets", "Packets sent by the port.", offsetof(struct sp_port_report, counters.tx), false);
+	port_family(s, out, "port_rx_bytes", "Bytes taken from the port.", offsetof(struct sp_port_report, counters.rx_bytes), false);
+	port_family(s, out, "port_tx_bytes", "Bytes sent by the port.", offsetof(struct sp_port_report, counters.tx_bytes), false);
+	port_family(
+		s, out, "port_drops", "Packets from the port that were dropped.", offsetof(struct sp_port_report, counters.drops), false);
+	port_family(s, out, "port_rx_missed", "Packets that the device had no room for.", offsetof(struct sp_port_report, imissed), true);
+	port_family(s, out, "port_rx_no_buffer", "Packets for which no buffer was free.", offsetof(struct sp_port_report, rx_nombuf), true);
+	port_family(s, out, "port_tx_errors", "Packets that the device failed to send.", offsetof(struct sp_port_report, oerrors), true);
+	family(out, "port_link_up", "gauge", "1 when the link is up.");
+	for (unsigned int i = 0; i < dataplane->n_ports; i++) {
+		fputs("sallyport_port_link_up{", out);
+		label(out, "port", dataplane->ports[i].name);
+		fprintf(out, "} %d\n", s->ports[i].link_up);
+	}
+}
+
+/* The same for workers; the offset is that in struct sp_stats. */
+static void worker_family(const struct snapshot *s, FILE *out, const char *name, const char *help, size_t offset)
+{
+	const struct sp_dataplane *dataplane = s->mgmt->dataplane;
+
+	family(out, name, "counter", help);
+	for (unsigned int w = 0; w < dataplane->n_workers; w++) {
+		const char *stats = (const char *)&dataplane->workers[w]->stats;
+
+		fprintf(out, "sallyport_%s_total{worker=\"%u\"} %" PRIu64 "\n", name, w,
+			sp_read((const uint64_t *)(const void *)(stats + offset)));
+	}
+}
+
+static void write_workers(const struct snapshot *s, FILE *out)
+{
+	worker_family(s, out, "worker_busy_cycles", "Cycles of turns that found packets.", offsetof(struct sp_stats, busy_cycles));
+	worker_family(s, out, "worker_idle_cycles", "Cycles of turns that found none.", offsetof(struct sp_stats, idle_cycles));
+	worker_family(s, out, "worker_rx_packets", "Packets the worker took from ports.", offsetof(struct sp_stats, rx));
+	worker_family(s, out, "worker_tx_packets", "Packets the worker sent.", offsetof(struct sp_stats, tx));
+	worker_family(s, out, "worker_handed_out_packets", "Packets given to other workers.", offsetof(struct sp_stats, handed_out));
+	worker_family(s, out, "worker_handed_in_packets", "Packets taken from other workers.", offsetof(struct sp_stats, handed_in));
+}
+
+/* One family with a sample for the default and each of the first n rules; the offset is that in struct sp_rule_counters. */
+static void rule_family(const struct sp_dataplane *dataplane, const struct sp_ruleset *ruleset, uint32_t n, FILE *out, const char *name,
+	const char *help, size_t offset)
+{
+	struct sp_rule_counters sum;
+	uint64_t value;
+
+	family(out, name, "counter", help);
+	sp_rule_table_sum(&dataplane->rule_table, SP_RULE_SLOT_DEFAULT, &sum);
+	memcpy(&value, (const char *)&sum + offset, sizeof(value));
+	fprintf(out, "sallyport_%s_total{rule=\"default\"} %" PRIu64 "\n", name, value);
+	for (uint32_t i = 0; i < n; i++) {
+		sp_rule_table_sum(&dataplane->rule_table, ruleset->rules[i].slot, &sum);
+		memcpy(&value, (const char *)&sum + offset, sizeof(value));
+		fprintf(out, "sallyport_%s_total{rule=\"%u\"} %" PRIu64 "\n", name, ruleset->rules[i].id, value);
+	}
+}
+
+static void write_rules(struct sp_mgmt *mgmt, bool all, FILE *out)
+{
+	const struct sp_ruleset *ruleset = sp_published_get(mgmt->dataplane);
+	uint32_t n = ruleset != NULL ? ruleset->n_rules : 0;
+
+	if (!all && n > RULES_DEFAULT)
+		n = RULES_DEFAULT;
+	if (ruleset != NULL) {
+		rule_family(mgmt->dataplane, ruleset, n, out, "rule_hits", "Times the rule matched in classification.",
+			offsetof(struct sp_rule_counters, hits));
+		rule_family(mgmt->dataplane, ruleset, n, out, "rule_packets", "Packets that the rule decided.",
+			offsetof(struct sp_rule_counters, packets));
+		rule_family(mgmt->dataplane, ruleset, n, out, "rule_bytes", "Bytes that the rule decided.",
+			offsetof(struct sp_rule_counters, bytes));
+	}
+	sp_published_put();
+}
+
+static void take(struct sp_mgmt *mgmt, struct snapshot *s)
+{
+	s->mgmt = mgmt;
+	sp_stats_sum(mgmt->dataplane, &s->stats, &s->sessions, &s->held);
+	for (unsigned int i = 0; i < mgmt->dataplane->n_ports; i++)
+		sp_port_report(mgmt->dataplane, i, &s->ports[i]);
+}
+
+void sp_res_metrics(struct sp_call *call)
+{
+	const char *rules = sp_call_param(call, "rules");
+	struct snapshot *s;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out;
+
+	if (rules != NULL && strcmp(rules, "all") != 0) {
+		sp_problem(&call->reply, 400, "bad-parameter", "rules takes all");
+		return;
+	}
+	s = calloc(1, sizeof(*s));
+	out = s != NULL ? open_memstream(&text, &size) : NULL;
+	if (out != NULL) {
+		take(call->mgmt, s);
+		write_process(s, out);
+		write_packets(s, out);
+		write_sessions(s, out);
+		write_inspection(s, out);
+		write_events(s, out);
+		write_ports(s, out);
+		write_workers(s, out);
+		write_rules(call->mgmt, rules != NULL, out);
+		fputs("# EOF\n", out);
+		if (ferror(out) != 0 || fclose(out) != 0) {
+			free(text);
+			text = NULL;
+		}
+	}
+	sp_reply_body(&call->reply, 200, TYPE_OPENMETRICS, text, size);
+	free(s);
+}

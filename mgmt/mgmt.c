@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Start and stop of the management side. Order at start: control (a queue that others may fill), event writer, API; at stop the reverse, so
+ * that nobody is left waiting for a job that nobody does.
+ */
+#include "mgmt/mgmt.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mgmt/apply.h"
+#include "mgmt/events.h"
+#include "mgmt/res.h"
+#include "mgmt/state.h"
+#include "rules/file.h"
+
+#define SOCKET_MODE_DEFAULT 0660
+
+static bool copy(char **to, const char *from)
+{
+	*to = from != NULL ? strdup(from) : NULL;
+	return from == NULL || *to != NULL;
+}
+
+static void release(struct sp_mgmt *mgmt)
+{
+	sp_control_free(&mgmt->control);
+	free(mgmt->rules_path);
+	free(mgmt->rules_folder);
+	free(mgmt->config_path);
+	free(mgmt->mode);
+	free(mgmt);
+}
+
+/* Everything that is no thread. NULL on ENOMEM or without a free descriptor. */
+static struct sp_mgmt *make(struct sp_dataplane *dataplane, const struct sp_mgmt_config *config)
+{
+	struct sp_mgmt *mgmt = calloc(1, sizeof(*mgmt));
+
+	if (mgmt == NULL)
+		return NULL;
+	if (sp_control_init(&mgmt->control) != 0) {
+		free(mgmt);
+		return NULL;
+	}
+	mgmt->dataplane = dataplane;
+	if (!copy(&mgmt->rules_path, config->rules_path) || !copy(&mgmt->config_path, config->config_path) ||
+		!copy(&mgmt->mode, config->mode))
+		goto err_release;
+	if (config->rules_path != NULL && (mgmt->rules_folder = sp_file_folder(config->rules_path)) == NULL)
+		goto err_release;
+	return mgmt;
+
+err_release:
+	release(mgmt);
+	return NULL;
+}
+
+struct sp_mgmt *sp_mgmt_start(struct sp_dataplane *dataplane, const struct sp_mgmt_config *config, char *why, size_t why_size)
+{
+	struct sp_mgmt *mgmt = make(dataplane, config);
+
+	if (mgmt == NULL) {
+		snprintf(why, why_size, "no memory or no free descriptor for the management side");
+		return NULL;
+	}
+	sp_apply_baseline(mgmt);
+	mgmt->events = sp_events_start(dataplane, config->eve_path, config->stats_interval_sec, why, why_size);
+	if (mgmt->events == NULL)
+		goto err_release;
+	sp_events_set_stats(mgmt->events, sp_mgmt_stats_json, mgmt);
+	sp_apply_signatures(mgmt);
+	if (config->socket_path != NULL) {
+		mgmt->api = sp_api_start(mgmt, config->socket_path, config->socket_mode != 0 ? config->socket_mode : SOCKET_MODE_DEFAULT,
+			config->socket_group, why, why_size);
+		if (mgmt->api == NULL)
+			goto err_events;
+	}
+	return mgmt;
+
+err_events:
+	sp_events_stop(mgmt->events);
+err_release:
+	release(mgmt);
+	return NULL;
+}
+
+void sp_mgmt_stop(struct sp_mgmt *mgmt)
+{
+	/* the API thread gives up what it is doing, and jobs that wait are answered */
+	sp_mgmt_quit(mgmt);
+	sp_control_close(&mgmt->control);
+	if (mgmt->api != NULL)
+		sp_api_stop(mgmt->api);
+	sp_events_stop(mgmt->events);
+	release(mgmt);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The management side of a running firewall: API thread, event writer, and the control loop on the caller's thread.
+ */
+#ifndef SP_MGMT_MGMT_H
+#define SP_MGMT_MGMT_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "dataplane/dataplane.h"
+
+struct sp_mgmt_config {                  /* strings are copied */
+	const char *socket_path;         /* unix socket of the API; NULL: none */
+	mode_t socket_mode;              /* 0660 by default */
+	const char *socket_group;        /* group that owns the socket; NULL: as the process */
+	const char *rules_path;          /* the file that PUT replaces and reload reads */
+	const char *eve_path;            /* EVE JSON lines; NULL: none */
+	const char *config_path;         /* for status; may be NULL */
+	const char *mode;                /* "wire" */
+	unsigned int stats_interval_sec; /* EVE stats events; 0: none */
+};
+
+struct sp_mgmt;
+
+/*
+ * Opens the socket and starts the API thread and the event writer; the dataplane's workers may already run. NULL with a one-line reason
+ * that says what to do in why (at least 256 bytes): socket path taken by a live process, no permission, event file not writable. A stale
+ * socket is replaced.
+ */
+struct sp_mgmt *sp_mgmt_start(struct sp_dataplane *dataplane, const struct sp_mgmt_config *config, char *why, size_t why_size);
+
+/*
+ * The control loop: runs compile and publish jobs, SIGHUP reloads, the watch on ports. Returns when sp_mgmt_quit was called. On the thread
+ * that started it.
+ */
+void sp_mgmt_control(struct sp_mgmt *mgmt);
+
+/* Asks the control loop to return, or to reload rules and reopen logs. Async-signal-safe. */
+void sp_mgmt_quit(struct sp_mgmt *mgmt);
+void sp_mgmt_reload(struct sp_mgmt *mgmt);
+
+/* Stops the threads (requests under way are answered or cut within a second), flushes events, removes the socket, frees. */
+void sp_mgmt_stop(struct sp_mgmt *mgmt);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * GET /v1/ports: each port with its peer, link, our counters, and the device's misses, which precede rx.
+ */
+#include <stdio.h>
+
+#include "mgmt/ports.h"
+#include "mgmt/res.h"
+#include "mgmt/state.h"
+#include "mgmt/stats_json.h"
+
+static json_t *mac_json(const uint8_t mac[6])
+{
+	char text[18];
+
+	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	return json_string(text);
+}
+
+static json_t *port_json(const struct sp_dataplane *dataplane, unsigned int index)
+{
+	const struct sp_port *port = &dataplane->ports[index];
+	struct sp_port_report report;
+	json_t *json = json_object();
+
+	sp_port_report(dataplane, index, &report);
+	json_object_set_new(json, "name", sp_json_text(port->name));
+	json_object_set_new(json, "device", sp_json_text(port->device));
+	json_object_set_new(json, "zone", sp_json_text(report.zone));
+	json_object_set_new(json, "peer", port->peer < dataplane->n_ports ? sp_json_text(dataplane->ports[port->peer].name) : json_null());
+	json_object_set_new(json, "link", json_string(report.link_up ? "up" : "down"));
+	json_object_set_new(json, "mac", mac_json(port->mac));
+	json_object_set_new(json, "mtu", json_integer(port->mtu));
+	json_object_set_new(json, "rx", sp_json_u64(report.counters.rx));
+	json_object_set_new(json, "tx", sp_json_u64(report.counters.tx));
+	json_object_set_new(json, "rx_bytes", sp_json_u64(report.counters.rx_bytes));
+	json_object_set_new(json, "tx_bytes", sp_json_u64(report.counters.tx_bytes));
+	json_object_set_new(json, "drops", sp_json_u64(report.counters.drops));
+	json_object_set_new(json, "imissed", report.has_device ? sp_json_u64(report.imissed) : json_null());
+	json_object_set_new(json, "rx_nombuf", report.has_device ? sp_json_u64(report.rx_nombuf) : json_null());
+	json_object_set_new(json, "oerrors", report.has_device ? sp_json_u64(report.oerrors) : json_null());
+	return json;
+}
+
+json_t *sp_ports_json(const struct sp_dataplane *dataplane)
+{
+	json_t *array = json_array();
+
+	for (unsigned int i = 0; i < dataplane->n_ports; i++)
+		json_array_append_new(array, port_json(dataplane, i));
+	return array;
+}
+
+void sp_res_ports(struct sp_call *call)
+{
+	json_t *json = json_object();
+
+	json_object_set_new(json, "ports", sp_ports_json(call->mgmt->dataplane));
+	sp_reply_json(&call->reply, 200, SP_TYPE_JSON, json);
+}

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * GET and DELETE /v1/sessions: each worker is asked by bounded requests through its mailbox, one after the other. A listing stops at its
+ * limit, or when its time is up, with a cursor that names worker and place.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <rte_byteorder.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "dataplane/session_query.h"
+#include "dataplane/worker.h"
+#include "mgmt/events.h"
+#include "mgmt/problem.h"
+#include "mgmt/publish.h"
+#include "mgmt/res.h"
+#include "mgmt/state.h"
+#include "rules/fields.h"
+#include "rules/match.h"
+
+#define LIMIT_DEFAULT  100
+#define LIMIT_MAX      1000
+#define WORKER_WAIT_MS 1000
+#define LIST_MS        1000 /* a listing that finds too little in a large table goes on at its cursor */
+#define KILL_MS        5000
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* --- the filter --------------------------------------------------------------------------------------------------------------- */
+
+static bool filter_address(struct sp_call *call, struct sp_session_filter *filter)
+{
+	const char *text = sp_call_param(call, "ip"), *why = "not an address";
+
+	if (text == NULL)
+		return true;
+	if (sp_addr_range_parse(text, strlen(text), &filter->addr, &why) != 0) {
+		sp_problem(&call->reply, 400, "bad-parameter", "ip takes an address, prefix or range: %s", why);
+		return false;
+	}
+	filter->has_addr = true;
+	return true;
+}
+
+static bool filter_port(struct sp_call *call, struct sp_session_filter *filter)
+{
+	uint64_t port;
+
+	filter->has_port = sp_call_param(call, "port") != NULL;
+	if (!sp_call_number(call, "port", 0, UINT16_MAX, &port))
+		return false;
+	if (filter->has_port)
+		filter->port = (uint16_t)port;
+	return true;
+}
+
+static bool filter_proto(struct sp_call *call, struct sp_session_filter *filter)
+{
+	const char *text = sp_call_param(call, "proto");
+	int proto;
+
+	if (text == NULL)
+		return true;
+	proto = sp_proto_parse(text, strlen(text));
+	if (proto < 0) {
+		sp_problem(&call->reply, 400, "bad-parameter", "proto takes a protocol's name or a number from 0 to 255");
+		return false;
+	}
+	filter->has_proto = true;
+	filter->proto = (uint8_t)proto;
+	return true;
+}
+
+/* An id that no rule has or had gets a slot that no session has: nothing is found, which is true. */
+static bool filter_rule(struct sp_call *call, struct sp_session_filter *filter)
+{
+	const char *text = sp_call_param(call, "rule");
+	uint64_t id;
+
+	if (text == NULL)
+		return true;
+	filter->has_rule = true;
+	if (strcmp(text, "default") == 0) {
+		filter->slot = SP_RULE_SLOT_DEFAULT;
+		return true;
+	}
+	if (sp_call_parse_number(text, INT32_MAX, &id) != 0 || id == 0) {
+		sp_problem(&call->reply, 400, "bad-parameter", "rule takes the id of a rule, or default");
+		return false;
+	}
+	sp_published_get(call->mgmt->dataplane);
+	filter->slot = sp_rule_table_slot(&call->mgmt->dataplane->rule_table, (uint32_t)id);
+	sp_published_put();
+	return true;
+}
+
+static bool filter_read(struct sp_call *call, struct sp_session_filter *filter)
+{
+	memset(filter, 0, sizeof(*filter));
+	return filter_address(call, filter) && filter_port(call, filter) && filter_proto(call, filter) && filter_rule(call, filter);
+}
+
+/* --- rows --------------------------------------------------------------------------------------------------------------------- */
+
+static void set_endpoints(json_t *json, const struct sp_key *key)
+{
+	struct sp_addr src = {.family = key->family}, dst = {.family = key->family};
+	char text[48];
+
+	if (key->family == SP_FAMILY_IPV4) {
+		memcpy(src.b, &key->v4.src, 4);
+		memcpy(dst.b, &key->v4.dst, 4);
+	} else {
+		memcpy(src.b, key->v6.src, 16);
+		memcpy(dst.b, key->v6.dst, 16);
+	}
+	json_object_set_new(json, "src", json_string(sp_addr_format(&src, text, sizeof(text))));
+	json_object_set_new(json, "sport", json_integer(rte_be_to_cpu_16(key->sport)));
+	json_object_set_new(json, "dst", json_string(sp_addr_format(&dst, text, sizeof(text))));
+	json_object_set_new(json, "dport", json_integer(rte_be_to_cpu_16(key->dport)));
+}
+
+static json_t *pair_json(uint64_t original, uint64_t reply)
+{
+	json_t *array = json_array();
+
+	json_array_append_new(array, sp_json_u64(original));
+	json_array_append_new(array, sp_json_u64(reply));
+	return array;
+}
+
+static json_t *zone_json(const struct sp_dataplane *dataplane, uint8_t zone)
+{
+	return zone < dataplane->zones.n ? sp_json_text(dataplane->zones.name[zone]) : json_null();
+}
+
+/* The id behind a slot; null for the default. A session holds its slot, so the id is still its rule's. */
+static json_t *rule_json(const struct sp_dataplane *dataplane, uint32_t slot)
+{
+	if (slot == SP_RULE_SLOT_DEFAULT || slot >= SP_RULE_SLOTS_MAX)
+		return json_null();
+	return json_integer(__atomic_load_n(&dataplane->rule_table.ids[slot], __ATOMIC_RELAXED));
+}
+
+static json_t *row_json(const struct sp_dataplane *dataplane, const struct sp_session_row *row, unsigned int worker)
+{
+	json_t *json = json_object(), *reply = json_object();
+	char proto[8];
+
+	json_object_set_new(json, "proto", json_string(sp_proto_name(row->original.proto, proto)));
+	set_endpoints(json, &row->original);
+	if (sp_icmp_is_query(row->original.family, (uint8_t)(row->original.aux >> 8)) && row->original.aux != 0) {
+		json_object_set_new(json, "icmp_type", json_integer(row->original.aux >> 8));
+		json_object_set_new(json, "icmp_code", json_integer(row->original.aux & 0xff));
+	}
+	set_endpoints(reply, &row->reply);
+	json_object_set_new(json, "reply", reply);
+	json_object_set_new(json, "vlan", json_integer(row->original.vlan));
+	json_object_set_new(json, "domain", json_integer(row->original.domain));
+	json_object_set_new(json, "state", row->state.state < SP_STATE_COUNT ? json_string(sp_state_names[row->state.state]) : json_null());
+	json_object_set_new(json, "rule", rule_json(dataplane, row->state.slot));
+	json_object_set_new(json, "generation", json_integer(row->state.generation));
+	json_object_set_new(json, "age_sec", json_real(row->age_ms / 1000.0));
+	json_object_set_new(json, "idle_sec", json_real(row->idle_ms / 1000.0));
+	json_object_set_new(json, "timeout_sec", json_real(row->timeout_ms / 1000.0));
+	json_object_set_new(json, "packets", pair_json(row->packets[0], row->packets[1]));
+	json_object_set_new(json, "bytes", pair_json(row->bytes[0], row->bytes[1]));
+	json_object_set_new(json, "worker", json_integer(worker));
+	json_object_set_new(json, "zone_from", zone_json(dataplane, row->state.zone_from));
+	json_object_set_new(json, "zone_to", zone_json(dataplane, row->state.zone_to));
+	json_object_set_new(json, "blocked", json_boolean((row->state.flags & SP_SESSION_BLOCKED) != 0));
+	return json;
+}
+
+/* --- asking the workers ------------------------------------------------------------------------------------------------------- */
+
+/* One request to one worker. False with a 503 problem when it does not answer. */
+static bool ask(struct sp_call *call, unsigned int worker, struct sp_session_query *query)
+{
+	int rc = sp_mailbox_call(&call->mgmt->dataplane->workers[worker]->mailbox, &query->request, WORKER_WAIT_MS);
+
+	if (rc == 0)
+		return true;
+	sp_problem(&call->reply, 503, "worker-silent", "worker %u did not answer within %u ms", worker, WORKER_WAIT_MS);
+	call->reply.retry_after = 1;
+	return false;
+}
+
+/* "WORKER.PLACE", the place in hexadecimal. */
+static bool cursor_read(struct sp_call *call, unsigned int *worker, uint64_t *place)
+{
+	const char *text = sp_call_param(call, "cursor");
+	char rest;
+
+	if (text == NULL)
+		return true;
+	if (strlen(text) < 24 && strspn(text, "0123456789abcdef.") == strlen(text) &&
+		sscanf(text, "%3u.%16" SCNx64 "%c", worker, place, &rest) == 2 && *worker < call->mgmt->dataplane->n_workers)
+		return true;
+	sp_problem(&call->reply, 400, "bad-parameter", "cursor takes the `next` of an earlier answer");
+	return false;
+}
+
+struct listing {
+	json_t *rows;
+	uint64_t limit;
+	unsigned int worker; /* where to go on */
+	uint64_t place;
+	bool more;
+};
+
+/* Fills the listing until its limit, its time or the end of the last table. False with a problem. */
+static bool list(struct sp_call *call, struct sp_session_query *query, const struct sp_session_filter *filter, struct listing *listing)
+{
+	const struct sp_dataplane *dataplane = call->mgmt->dataplane;
+	int64_t end = now_ms() + LIST_MS;
+
+	while (listing->worker < dataplane->n_workers) {
+		uint64_t left = listing->limit - json_array_size(listing->rows);
+
+		if (left == 0 || now_ms() >= end || sp_control_quitting(&call->mgmt->control)) {
+			listing->more = true;
+			return true;
+		}
+		sp_session_query_init(query, filter, false, (uint32_t)RTE_MIN(left, (uint64_t)SP_QUERY_ROWS_MAX));
+		query->cursor = listing->place;
+		if (!ask(call, listing->worker, query))
+			return false;
+		for (uint32_t i = 0; i < query->n_rows; i++)
+			json_array_append_new(listing->rows, row_json(dataplane, &query->rows[i], listing->worker));
+		listing->place = query->cursor;
+		if (!query->more) {
+			listing->worker++;
+			listing->place = 0;
+		}
+	}
+	return true;
+}
+
+void sp_res_sessions(struct sp_call *call)
+{
+	struct listing listing = {.limit = LIMIT_DEFAULT};
+	struct sp_session_query *query;
+	struct sp_session_filter filter;
+	char next[32];
+	json_t *json;
+
+	if (!filter_read(call, &filter) || !sp_call_number(call, "limit", 1, LIMIT_MAX, &listing.limit) ||
+		!cursor_read(call, &listing.worker, &listing.place))
+		return;
+	query = calloc(1, sizeof(*query));
+	listing.rows = json_array();
+	if (query != NULL && listing.rows != NULL && list(call, query, &filter, &listing)) {
+		json = json_object();
+		json_object_set(json, "sessions", listing.rows);
+		snprintf(next, sizeof(next), "%u.%" PRIx64, listing.worker, listing.place);
+		json_object_set_new(json, "next", listing.more ? json_string(next) : json_null());
+		sp_reply_json(&call->reply, 200, SP_TYPE_JSON, json);
+	}
+	json_decref(listing.rows);
+	free(query);
+}
+
+/* Removes what the filter matches from every worker. False with a problem when a worker was silent; *complete tells whether time sufficed.
+ */
+static bool kill_all(
+	struct sp_call *call, struct sp_session_query *query, const struct sp_session_filter *filter, uint64_t *killed, bool *complete)
+{
+	int64_t end = now_ms() + KILL_MS;
+
+	*complete = false;
+	for (unsigned int w = 0; w < call->mgmt->dataplane->n_workers; w++) {
+		uint64_t place = 0;
+		bool more;
+
+		do {
+			if (now_ms() >= end || sp_control_quitting(&call->mgmt->control))
+				return true;
+			sp_session_query_init(query, filter, true, SP_QUERY_ROWS_MAX);
+			query->cursor = place;
+			if (!ask(call, w, query))
+				return false;
+			*killed += query->killed;
+			place = query->cursor;
+			more = query->more;
+		} while (more);
+	}
+	*complete = true;
+	return true;
+}
+
+/* Leaves a trace with the filter as it was given. */
+static void audit(struct sp_call *call, uint64_t killed)
+{
+	json_t *fields = json_object();
+
+	json_object_set_new(fields, "action", json_string("kill-sessions"));
+	for (unsigned int i = 0; call->route->params[i] != NULL; i++)
+		if (sp_call_param(call, call->route->params[i]) != NULL)
+			json_object_set_new(fields, call->route->params[i], sp_json_text(sp_call_param(call, call->route->params[i])));
+	json_object_set_new(fields, "killed", sp_json_u64(killed));
+	sp_events_audit(call->mgmt->events, fields);
+}
+
+void sp_res_sessions_delete(struct sp_call *call)
+{
+	struct sp_session_query *query;
+	struct sp_session_filter filter;
+	bool all, filtered, complete;
+	uint64_t killed = 0;
+	json_t *json;
+
+	if (!filter_read(call, &filter) || !sp_call_bool(call, "all", &all))
+		return;
+	filtered = filter.has_addr || filter.has_port || filter.has_proto || filter.has_rule;
+	if (filtered == all) {
+		sp_problem(&call->reply, 400, "bad-parameter",
+			filtered ? "a filter and ?all=1 contradict each other"
+				 : "name a filter (ip, port, proto, rule), or ?all=1 for every session");
+		return;
+	}
+	query = calloc(1, sizeof(*query));
+	if (query != NULL && kill_all(call, query, &filter, &killed, &complete)) {
+		audit(call, killed);
+		json = json_object();
+		json_object_set_new(json, "killed", sp_json_u64(killed));
+		json_object_set_new(json, "complete", json_boolean(complete));
+		sp_reply_json(&call->reply, 200, SP_TYPE_JSON, json);
+	}
+	free(query);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * GET /v1/status, /v1/ready: who runs here since when, under which rules, and whether all is well.
+ */
+#include <rte_cycles.h>
+#include <stdio.h>
+
+#include "dataplane/worker.h"
+#include "mgmt/problem.h"
+#include "mgmt/publish.h"
+#include "mgmt/res.h"
+#include "mgmt/state.h"
+
+const struct sp_degraded_text sp_degraded_texts[SP_DEGRADED_COUNT] = {
+#define X(e, c, t) {c, t},
+	SP_DEGRADED(X)
+#undef X
+};
+
+static bool link_is_down(const struct sp_port *port)
+{
+	return __atomic_load_n(&port->link_up, __ATOMIC_RELAXED) == 0;
+}
+
+/* A worker that polls has counted cycles: busy ones or idle ones. */
+static bool is_polling(const struct sp_worker *worker)
+{
+	return worker != NULL && (sp_read(&worker->stats.busy_cycles) | sp_read(&worker->stats.idle_cycles)) != 0;
+}
+
+static bool workers_poll(const struct sp_dataplane *dataplane)
+{
+	if (__atomic_load_n(&dataplane->stop, __ATOMIC_RELAXED) != 0)
+		return false;
+	for (unsigned int w = 0; w < dataplane->n_workers; w++)
+		if (!is_polling(dataplane->workers[w]))
+			return false;
+	return true;
+}
+
+bool sp_is_ready(struct sp_mgmt *mgmt)
+{
+	const struct sp_dataplane *dataplane = mgmt->dataplane;
+
+	for (unsigned int i = 0; i < dataplane->n_ports; i++)
+		if (link_is_down(&dataplane->ports[i]))
+			return false;
+	return sp_published_generation(mgmt->dataplane) != 0 && workers_poll(dataplane);
+}
+
+static void add(json_t *array, const char *code, const char *text)
+{
+	json_t *entry = json_object();
+
+	json_object_set_new(entry, "code", json_string(code));
+	json_object_set_new(entry, "text", sp_json_text(text));
+	json_array_append_new(array, entry);
+}
+
+json_t *sp_degraded_json(struct sp_mgmt *mgmt)
+{
+	const struct sp_dataplane *dataplane = mgmt->dataplane;
+	uint32_t degraded = __atomic_load_n(&mgmt->degraded, __ATOMIC_RELAXED);
+	json_t *array = json_array();
+	char text[128];
+
+	for (unsigned int i = 0; i < SP_DEGRADED_COUNT; i++)
+		if ((degraded & (1u << i)) != 0)
+			add(array, sp_degraded_texts[i].code, sp_degraded_texts[i].text);
+	if (sp_published_generation(mgmt->dataplane) == 0)
+		add(array, "no-rules", "no rules are in force");
+	if (!workers_poll(dataplane))
+		add(array, "workers-not-polling", "not every worker polls its ports");
+	for (unsigned int i = 0; i < dataplane->n_ports; i++) {
+		const struct sp_port *port = &dataplane->ports[i];
+
+		if (!link_is_down(port))
+			continue;
+		snprintf(text, sizeof(text), "the link of port %s is down", port->name);
+		add(array, "link-down", text);
+	}
+	return array;
+}
+
+void sp_res_status(struct sp_call *call)
+{
+	struct sp_mgmt *mgmt = call->mgmt;
+	const struct sp_dataplane *dataplane = mgmt->dataplane;
+	uint64_t uptime = dataplane->tsc_hz != 0 ? (rte_rdtsc() - dataplane->tsc_start) / dataplane->tsc_hz : 0;
+	json_t *json = json_object();
+
+	json_object_set_new(json, "version", json_string(SP_VERSION));
+	json_object_set_new(json, "uptime_sec", sp_json_u64(uptime));
+	json_object_set_new(json, "mode", sp_json_text(mgmt->mode));
+	json_object_set_new(json, "generation", json_integer(sp_published_generation(mgmt->dataplane)));
+	json_object_set_new(json, "ready", json_boolean(sp_is_ready(mgmt)));
+	json_object_set_new(json, "degraded", sp_degraded_json(mgmt));
+	json_object_set_new(json, "rules", sp_json_text(mgmt->rules_path));
+	json_object_set_new(json, "config", sp_json_text(mgmt->config_path));
+	sp_reply_json(&call->reply, 200, SP_TYPE_JSON, json);
+}
+
+void sp_res_ready(struct sp_call *call)
+{
+	json_t *json = json_object();
+
+	if (sp_is_ready(call->mgmt)) {
+		json_object_set_new(json, "ready", json_true());
+		sp_reply_json(&call->reply, 200, SP_TYPE_JSON, json);
+		return;
+	}
+	json_object_set_new(json, "type", json_string("urn:sallyport:problem:not-ready"));
+	json_object_set_new(json, "title", json_string(sp_problem_title(503)));
+	json_object_set_new(json, "status", json_integer(503));
+	json_object_set_new(json, "detail", json_string("the firewall is not ready; `degraded` says why"));
+	json_object_set_new(json, "ready", json_false());
+	json_object_set_new(json, "degraded", sp_degraded_json(call->mgmt));
+	sp_reply_json(&call->reply, 503, SP_TYPE_PROBLEM, json);
+	call->reply.retry_after = 1;
+}

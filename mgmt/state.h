@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The state of the management side, for the files of mgmt/ only.
+ */
+#ifndef SP_MGMT_STATE_H
+#define SP_MGMT_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mgmt/api.h"
+#include "mgmt/control.h"
+#include "mgmt/mgmt.h"
+
+/* Why the firewall is not as it should be, as far as it is remembered and not read off the dataplane: X(enumerator, code, text). */
+#define SP_DEGRADED(X)                                                                                                                  \
+	X(NOT_SAVED, "rules-not-saved", "the rules in force could not be written to the rule file: a restart brings the old ones back") \
+	X(NOT_RETIRED, "rules-not-retired", "a worker did not let go of the old rules within 5 s; it may be stuck")                     \
+	X(RELOAD_FAILED, "reload-failed", "the rule file has errors: the rules in force are older than the file")
+
+enum sp_degraded {
+#define X(e, c, t) SP_DEGRADED_##e,
+	SP_DEGRADED(X)
+#undef X
+		SP_DEGRADED_COUNT
+};
+
+struct sp_degraded_text {
+	const char *code, *text;
+};
+
+extern const struct sp_degraded_text sp_degraded_texts[SP_DEGRADED_COUNT];
+
+/* What the rule file held when it was last loaded or written, to notice that somebody edited it since. */
+struct sp_baseline {
+	bool known;
+	size_t size;
+	uint64_t hash;
+};
+
+struct sp_events;
+
+struct sp_mgmt {
+	struct sp_dataplane *dataplane;
+	char *rules_path, *config_path, *mode; /* rules_path may be NULL: then PUT never persists and reload is refused */
+	char *rules_folder;
+	struct sp_control control;
+	struct sp_api *api;
+	struct sp_events *events;
+	struct sp_baseline baseline; /* control thread */
+	uint32_t degraded;           /* bit enum sp_degraded; control thread writes, relaxed readers */
+};
+
+static inline void sp_degraded_set(struct sp_mgmt *mgmt, enum sp_degraded what, bool on)
+{
+	if (on)
+		__atomic_fetch_or(&mgmt->degraded, 1u << what, __ATOMIC_RELAXED);
+	else
+		__atomic_fetch_and(&mgmt->degraded, ~(1u << what), __ATOMIC_RELAXED);
+}
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Judges a policy: rules that can never match (hidden by an earlier one, contradictory), expectations that fail.
+ */
+#ifndef SP_RULES_CHECK_H
+#define SP_RULES_CHECK_H
+
+#include "rules/policy.h"
+
+/*
+ * Adds a warning for each rule that can never match, naming the rule that hides it (one earlier enabled rule, not a monitor, that matches
+ * all that it matches: residual fields count when both rules ask them, and a limit drops its excess, so it hides too), or the contradiction
+ * in it; for fields without effect, and for sets and profiles that no rule uses. Bounded: of policies with more than 20,000 rules each is
+ * compared with the nearest 1,000 before it only, and that is said in a warning.
+ */
+void sp_policy_check(const struct sp_policy *policy, struct sp_diags *diags);
+
+/* Runs every `expect` line ("allow 10: PACKET"; the id may be left out, or be `default` or `builtin`) through explain's engine; a failing
+ * one is an error with its line, naming what decided instead. */
+void sp_policy_expect(const struct sp_policy *policy, struct sp_diags *diags);
+
+#endif

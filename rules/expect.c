@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* `expect` lines: "allow 10: PACKET", "drop: PACKET", "drop default: PACKET", "allow builtin: PACKET". */
+#include "rules/check.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "rules/explain_internal.h"
+#include "rules/names.h"
+
+enum decider { BY_ANY, BY_RULE, BY_DEFAULT, BY_BUILTIN };
+
+struct expectation {
+	int action;
+	enum decider by;
+	uint32_t id;        /* with BY_RULE */
+	const char *packet; /* rest of the text */
+};
+
+static const char *skip_blanks(const char *s)
+{
+	return s + strspn(s, " \t");
+}
+
+/* What stands before the colon. 0, or -EINVAL with *why. */
+static int parse_expectation(const char *text, struct expectation *out, const char **why)
+{
+	size_t len;
+	int64_t id;
+
+	text = skip_blanks(text);
+	len = strcspn(text, " \t:");
+	out->action = sp_action_parse(text, len);
+	*why = "an expectation starts with allow, drop or reject";
+	if (out->action < 0)
+		return -EINVAL;
+	text = skip_blanks(text + len);
+	len = strcspn(text, " \t:");
+	if (len == 7 && memcmp(text, "default", 7) == 0) {
+		out->by = BY_DEFAULT;
+	} else if (len == 7 && memcmp(text, "builtin", 7) == 0) {
+		out->by = BY_BUILTIN;
+	} else if (len != 0) {
+		id = sp_number_parse(text, len, INT32_MAX);
+		*why = "behind the verdict stands a rule's id, default or builtin, and then a colon";
+		if (id < 1)
+			return -EINVAL;
+		out->by = BY_RULE;
+		out->id = (uint32_t)id;
+	}
+	text = skip_blanks(text + len);
+	*why = "a colon separates the verdict from the packet: 'allow 10: tcp 192.0.2.1:1024 > 192.0.2.2:80'";
+	if (*text != ':')
+		return -EINVAL;
+	out->packet = text + 1;
+	return 0;
+}
+
+static bool met(const struct sp_policy *policy, const struct expectation *expected, const struct sp_explain *explain)
+{
+	if (explain->pending || explain->action != expected->action)
+		return false;
+	switch (expected->by) {
+	case BY_RULE:
+		return explain->rule != SP_RULE_NONE && policy->rules[explain->rule].id == expected->id;
+	case BY_DEFAULT:
+		return explain->rule == SP_RULE_NONE && !explain->builtin;
+	case BY_BUILTIN:
+		return explain->builtin;
+	default:
+		return true;
+	}
+}
+
+/* "rule 19 (main.rules:31) rejects it" */
+static void describe(const struct sp_policy *policy, const struct sp_explain *explain, char *buf, size_t size)
+{
+	static const char *const does[] = {[SP_ACTION_ALLOW] = "allows", [SP_ACTION_DROP] = "drops", [SP_ACTION_REJECT] = "rejects"};
+	const struct sp_rule *rule = explain->rule != SP_RULE_NONE ? &policy->rules[explain->rule] : NULL;
+
+	if (explain->builtin)
+		snprintf(buf, size, "builtin allows it before the rules");
+	else if (rule == NULL)
+		snprintf(buf, size, "no rule matches and the default %s it", does[explain->action]);
+	else if (explain->pending)
+		snprintf(buf, size, "rule %u (%s:%d) asks %s, which the description does not tell", rule->id, rule->file, rule->line,
+			sp_field_names[explain->steps[explain->n_steps - 1].field]);
+	else
+		snprintf(buf, size, "rule %u (%s:%d) %s it", rule->id, rule->file, rule->line, does[explain->action]);
+}
+
+/* "; rule 10 would allow it, but dport wants 443 and the packet has 80", or nothing. */
+static void describe_near(
+	const struct sp_policy *policy, const struct sp_packet_text *packet, const struct sp_explain *explain, char *buf, size_t size)
+{
+	const struct sp_rule *rule;
+	char got[96];
+
+	buf[0] = '\0';
+	if (explain->near_miss == SP_RULE_NONE)
+		return;
+	rule = &policy->rules[explain->near_miss];
+	if (explain->near_field == SP_FIELD_ENABLED) {
+		snprintf(buf, size, "; rule %u would %s it, but is not enabled", rule->id, sp_action_name(rule->action));
+		return;
+	}
+	sp_explain_got(policy, packet, explain->near_field, got, sizeof(got));
+	snprintf(buf, size, "; rule %u would %s it, but %s wants %.128s and the packet has %s", rule->id, sp_action_name(rule->action),
+		sp_field_names[explain->near_field], sp_explain_wanted(rule, explain->near_field), got);
+}
+
+static bool has_rule(const struct sp_policy *policy, uint32_t id)
+{
+	for (size_t i = 0; i < policy->n_rules; i++)
+		if (policy->rules[i].id == id)
+			return true;
+	return false;
+}
+
+static void report(const struct sp_policy *policy, const struct sp_expect *expect, const struct expectation *expected,
+	const struct sp_packet_text *packet, const struct sp_explain *explain, struct sp_diags *diags)
+{
+	char what[256], near[512];
+
+	describe(policy, explain, what, sizeof(what));
+	describe_near(policy, packet, explain, near, sizeof(near));
+	if (expected->by == BY_RULE && !has_rule(policy, expected->id))
+		snprintf(near, sizeof(near), "; there is no rule %u", expected->id);
+	sp_diag_error(diags, policy->file, expect->line, "expect '%s' fails: %s%s", expect->text, what, near);
+}
+
+static void run_expect(const struct sp_policy *policy, const struct sp_expect *expect, struct sp_diags *diags)
+{
+	struct expectation expected = {0};
+	struct sp_packet_text packet;
+	struct sp_explain explain;
+	const char *reason;
+	char why[160];
+
+	if (parse_expectation(expect->text, &expected, &reason) != 0) {
+		sp_diag_error(diags, policy->file, expect->line, "expect '%s': %s", expect->text, reason);
+		return;
+	}
+	if (sp_packet_text_parse(expected.packet, &policy->zones, &packet, why, sizeof(why)) != 0) {
+		sp_diag_error(diags, policy->file, expect->line, "expect '%s': %s", expect->text, why);
+		return;
+	}
+	sp_explain(policy, &packet, &explain);
+	if (!met(policy, &expected, &explain))
+		report(policy, expect, &expected, &packet, &explain, diags);
+}
+
+void sp_policy_expect(const struct sp_policy *policy, struct sp_diags *diags)
+{
+	for (size_t i = 0; i < policy->n_expects; i++)
+		run_expect(policy, &policy->expects[i], diags);
+}

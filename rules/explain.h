@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Why a described packet would pass or not: what decided, what was considered, and the nearest miss.
+ */
+#ifndef SP_RULES_EXPLAIN_H
+#define SP_RULES_EXPLAIN_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "rules/match.h"
+#include "rules/packet_text.h"
+
+#define SP_EXPLAIN_STEPS_MAX 16 /* further steps are not kept; the decision does not depend on them */
+
+struct sp_explain_step { /* a rule that had a say before the deciding one: monitor, or a residual field that failed or is unknown */
+	uint32_t rule;   /* index into policy->rules */
+	int field;       /* enum sp_field that failed or is unknown; -1: monitor rule that matched */
+	enum sp_answer answer;
+};
+
+struct sp_explain {
+	uint8_t action;     /* enum sp_action */
+	uint32_t rule;      /* index of the deciding rule; SP_RULE_NONE: the default */
+	bool builtin;       /* passed by builtin arp or nd before any rule */
+	bool pending;       /* a field is not known: the answer holds only if rule `rule` matches in full */
+	uint32_t near_miss; /* index of the rule that failed by one field only, the earliest such allow when denied (and deny when allowed);
+			       NONE */
+	int near_field;     /* enum sp_field that failed there */
+	struct sp_explain_step steps[SP_EXPLAIN_STEPS_MAX];
+	size_t n_steps;
+};
+
+/* Decides as the firewall would for the first packet of a flow. Pure, bounded by the number of rules; any thread. */
+void sp_explain(const struct sp_policy *policy, const struct sp_packet_text *packet, struct sp_explain *out);
+
+/* Writes the explanation for a person, several lines, to `out`. */
+void sp_explain_print(const struct sp_policy *policy, const struct sp_packet_text *packet, const struct sp_explain *explain, FILE *out);
+
+/* The same as JSON (jansson); the caller owns the reference. NULL on ENOMEM. */
+json_t *sp_explain_json(const struct sp_policy *policy, const struct sp_packet_text *packet, const struct sp_explain *explain);
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Writes the seeds of fuzz_parse and fuzz_packet: make_seeds FOLDER makes FOLDER/fuzz_parse and FOLDER/fuzz_packet. They come from the
+ * frames of the unit tests, so that a protocol added there is fuzzed here.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tests/unit/support/frames.h"
+
+/* Control bits of fuzz_packet. */
+#define TURN         0x20 /* the worker turns behind this frame */
+#define CHECKSUM_OFF 0x80 /* in the first record: damage is not caught by the IPv4 header's checksum */
+
+struct seed {
+	size_t len;
+	uint8_t bytes[65536];
+};
+
+static void add(struct seed *seed, const void *bytes, size_t len)
+{
+	if (seed->len + len > sizeof(seed->bytes))
+		return;
+	memcpy(seed->bytes + seed->len, bytes, len);
+	seed->len += len;
+}
+
+static void add_record(struct seed *seed, const struct sp_frame *frame, uint8_t control)
+{
+	const uint8_t header[4] = {control, 1, (uint8_t)frame->len, (uint8_t)(frame->len >> 8)};
+
+	add(seed, header, sizeof(header));
+	add(seed, frame->bytes, frame->len);
+}
+
+static int save(const char *folder, const char *target, const char *name, const struct seed *seed)
+{
+	char path[PATH_MAX];
+	FILE *file;
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/%s/%s", folder, target, name);
+	for (char *p = path + strlen(folder); *p != '\0'; p++)
+		if (*p == ' ')
+			*p = '-';
+	file = fopen(path, "wb");
+	if (file == NULL)
+		return -errno;
+	rc = fwrite(seed->bytes, 1, seed->len, file) == seed->len ? 0 : -EIO;
+	return fclose(file) == 0 ? rc : -EIO;
+}
+
+/* A session as it goes: to port 0 from inside, to port 1 back. */
+static void add_session(struct seed *seed, uint8_t family, const char *payload)
+{
+	static const struct {
+		uint8_t flags;
+		bool back, data;
+	} steps[] = {{0x02, false, false}, {0x12, true, false}, {0x10, false, false}, {0x18, false, true}, {0x18, true, true},
+		{0x11, false, false}, {0x11, true, false}, {0x10, false, false}};
+
+	for (size_t i = 0; i < RTE_DIM(steps); i++) {
+		struct sp_frame_spec spec = {.family = family, .tcp_flags = steps[i].flags, .seq = 1000, .ack = 2000};
+		struct sp_frame frame;
+
+		if (steps[i].back) {
+			spec.src = family == 6 ? "2001:db8:2::2" : "198.51.100.2";
+			spec.dst = family == 6 ? "2001:db8:1::1" : "192.0.2.1";
+			spec.sport = 443;
+			spec.dport = 40000;
+		}
+		if (steps[i].data) {
+			spec.payload = payload;
+			spec.payload_len = strlen(payload);
+		}
+		sp_frame_build(&frame, &spec);
+		add_record(seed, &frame, (uint8_t)(TURN | steps[i].back));
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct seed seed, all;
+	static const char *const targets[] = {"fuzz_parse", "fuzz_packet"};
+	char path[PATH_MAX];
+	struct sp_frame frame;
+	const char *name;
+	int rc = 0;
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: make_seeds FOLDER\n");
+		return 2;
+	}
+	for (size_t i = 0; i < RTE_DIM(targets); i++) {
+		snprintf(path, sizeof(path), "%s/%s", argv[1], targets[i]);
+		if (mkdir(path, 0777) != 0 && errno != EEXIST) {
+			perror(path);
+			return 2;
+		}
+	}
+	for (unsigned int i = 0; rc == 0 && sp_frame_sample(i, &frame, &name); i++) {
+		const uint8_t header[2] = {(uint8_t)i, 14};
+
+		seed.len = 0;
+		add(&seed, header, sizeof(header));
+		add(&seed, frame.bytes, frame.len);
+		rc = save(argv[1], "fuzz_parse", name, &seed);
+		seed.len = 0;
+		add_record(&seed, &frame, (uint8_t)((i & 6) | CHECKSUM_OFF));
+		add_record(&seed, &frame, TURN | 1);
+		rc = rc != 0 ? rc : save(argv[1], "fuzz_packet", name, &seed);
+		add_record(&all, &frame, CHECKSUM_OFF);
+	}
+	rc = rc != 0 ? rc : save(argv[1], "fuzz_packet", "all of them", &all);
+	for (uint8_t family = 4; rc == 0 && family <= 6; family += 2) {
+		seed.len = 0;
+		add_session(&seed, family, "abbbc");
+		rc = save(argv[1], "fuzz_packet", family == 4 ? "session4" : "session6", &seed);
+		seed.len = 0;
+		add_session(&seed, family, "an attack");
+		rc = rc != 0 ? rc : save(argv[1], "fuzz_packet", family == 4 ? "blocked4" : "blocked6", &seed);
+	}
+	if (rc != 0)
+		fprintf(stderr, "make_seeds: %s: %s\n", argv[1], strerror(-rc));
+	return rc == 0 ? 0 : 2;
+}

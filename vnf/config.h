@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The configuration file of the process (sallyport.conf): read once at start, checked whole, then only read.
+ *
+ * Every key has a default that works, but `ports`, which names the machine's own devices.
+ */
+#ifndef SP_VNF_CONFIG_H
+#define SP_VNF_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "dataplane/dataplane.h"
+#include "dataplane/session.h"
+#include "rules/diag.h"
+#include "rules/policy.h"
+#include "vnf/device.h"
+
+#define SP_CONFIG_DEFAULT_PATH     "/etc/sallyport/sallyport.conf"
+#define SP_CONFIG_DEFAULT_RULES    "/etc/sallyport/rules.d/main.rules"
+#define SP_CONFIG_DEFAULT_SOCKET   "/run/sallyport/api.sock"
+#define SP_CONFIG_DEFAULT_SESSIONS 262144 /* both families together */
+#define SP_CONFIG_DEFAULT_SOURCES  65536
+#define SP_CONFIG_DEFAULT_REJECTS  1000 /* a second and worker */
+
+/* Ports and VLANs of ports together. */
+#define SP_CONFIG_PORTS_MAX 4096
+
+enum sp_huge { SP_HUGE_AUTO, SP_HUGE_YES, SP_HUGE_NO };
+
+/* One entry of `ports`: a device, or a VLAN of one (parent >= 0, and then only name, vlan and zone are set). */
+struct sp_config_port {
+	const char *file; /* where it stands; the configuration's string */
+	int line;
+	char name[32];
+	struct sp_device device; /* kind NONE for a VLAN */
+	char peer_name[32], parent_name[32];
+	int peer;             /* index into ports, -1 before resolution */
+	int parent;           /* index into ports of the device a VLAN belongs to; -1: a device itself */
+	uint16_t vlan;        /* 1..4094 for a VLAN, 0 for a device */
+	uint16_t domain;      /* number of the wire pair, from 0 in file order */
+	uint8_t zone;         /* index into zones, SP_MATCH_NO_ZONE */
+	uint8_t checksum;     /* enum sp_checksum_policy */
+	uint16_t queues;      /* rx queues wanted; 0: one a worker */
+	uint16_t mtu;         /* 0: as the device has it */
+	uint16_t descriptors; /* of each queue; 0: default */
+};
+
+struct sp_config {
+	const char *file;                     /* as named */
+	unsigned int workers[SP_WORKERS_MAX]; /* CPU numbers */
+	unsigned int n_workers;               /* 0: all CPUs but the first */
+	enum sp_huge huge;
+	uint32_t memory_mb; /* 0: by need */
+	uint32_t buffers;   /* packet buffers at least; 0: by need */
+	struct sp_config_port *ports;
+	unsigned int n_ports;  /* VLANs included */
+	struct sp_zones zones; /* closed */
+	const char *rules;     /* path */
+	const char *socket;    /* path; NULL: no API */
+	const char *group;     /* of the socket; NULL: as the process */
+	mode_t socket_mode;
+	const char *eve;               /* path; NULL: no events are written */
+	uint32_t stats_interval_sec;   /* of stats events; 0: none */
+	uint32_t sessions4, sessions6; /* of all workers together */
+	uint32_t timeout_sec[SP_STATE_COUNT];
+	uint32_t limit_sources;
+	uint32_t reject_rate; /* answers a second and worker */
+	bool adaptive, hardening;
+	void *strings; /* owns the strings above */
+};
+
+/*
+ * Reads and checks a configuration file. NULL with at least one error in diags (every fault found, each with file, line and remedy);
+ * warnings are possible with a result. Blocks on the file; needs no EAL.
+ */
+struct sp_config *sp_config_read_file(const char *path, struct sp_diags *diags);
+
+/* The same from bytes; `file` is for messages, and its folder is where relative paths begin. */
+struct sp_config *sp_config_read(const char *bytes, size_t size, const char *file, struct sp_diags *diags);
+
+/* NULL is fine. */
+void sp_config_free(struct sp_config *config);
+
+/* Whether a text that scans looks like a configuration (and not like a rule file): by its settings at the top level. */
+bool sp_config_is(const char *bytes, size_t size);
+
+/* Inside of config.c and config_read.c: cross-checks after all keys are read. Adds errors to diags. */
+void sp_config_resolve(struct sp_config *config, struct sp_diags *diags);
+
+/* A copy of the string that lives as long as the configuration; NULL on ENOMEM. */
+char *sp_config_strdup(struct sp_config *config, const char *text);
+
+#endif

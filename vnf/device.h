@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a port's `device` names: a PCI address, a MAC address, or a DPDK virtual device; and which ethdev that is.
+ */
+#ifndef SP_VNF_DEVICE_H
+#define SP_VNF_DEVICE_H
+
+#include <rte_ether.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum sp_device_kind { SP_DEVICE_NONE, SP_DEVICE_PCI, SP_DEVICE_MAC, SP_DEVICE_VDEV };
+
+struct sp_device {
+	enum sp_device_kind kind;
+	char text[256];            /* as configured */
+	char name[64];             /* PCI: full address; vdev: name before the first comma; MAC: canonical text */
+	char args[256];            /* vdev: what follows the first comma */
+	struct rte_ether_addr mac; /* MAC only */
+};
+
+/* Parses the text. 0, or -EINVAL with a sentence in why. Needs no EAL. */
+int sp_device_parse(const char *text, struct sp_device *out, char *why, size_t why_size);
+
+/*
+ * Brings the device to life (vdev), or finds it among those EAL probed (PCI, MAC), and stores its ethdev port id. 0, or -ENODEV with a
+ * sentence in why that says what to do. Main thread, after EAL start.
+ */
+int sp_device_open(const struct sp_device *device, uint16_t *ethdev, char *why, size_t why_size);
+
+#endif

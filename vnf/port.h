@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Bring-up of one port: ethdev, queues, offloads, promiscuous mode. Main thread, before workers start and after they ended.
+ */
+#ifndef SP_VNF_PORT_H
+#define SP_VNF_PORT_H
+
+#include <rte_mempool.h>
+#include <stdio.h>
+
+#include "dataplane/dataplane.h"
+#include "vnf/config.h"
+#include "vnf/eal.h"
+
+struct sp_port_plan {                            /* what a port needs, known once its device is open */
+	uint16_t rx_descriptors, tx_descriptors; /* of each queue */
+	uint32_t buffers;                        /* mbufs that its queues can hold */
+};
+
+/*
+ * Opens and configures port->index of the configuration's devices for n_workers: fills every member of *port but peer, and *plan. 0, or
+ * -errno with a sentence in why (SP_WHY_MAX) that names port and device.
+ */
+int sp_port_open(struct sp_port *port, const struct sp_config *config, const struct sp_config_port *from, unsigned int n_workers,
+	struct sp_port_plan *plan, char *why);
+
+/* Sets port->zone of every VLAN as the configuration says for this device. */
+void sp_port_zones(struct sp_port *port, const struct sp_config *config, const struct sp_config_port *from);
+
+/* Sets up queues with buffers from the pool and starts the port. What the device refuses but can be lived without is warned of on stderr.
+ */
+int sp_port_start(struct sp_port *port, const struct sp_port_plan *plan, struct rte_mempool *pool, char *why);
+
+/* Prints the one line about the port that the start-up log has. */
+void sp_port_print(const struct sp_port *port, FILE *out);
+
+/* Stops and closes the device; a virtual one is gone afterwards. */
+void sp_port_close(struct sp_port *port);
+
+#endif

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Ports come in pairs and are made when the first frame needs one. With zones by address all pairs are one domain: the firewall between
+ * those zones is one, and an ICMP error may arrive from another zone than the flow's.
+ */
+#include "vnf/replay.h"
+
+#include <errno.h>
+#include <rte_errno.h>
+#include <rte_eth_ring.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf_dyn.h>
+#include <rte_ring.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/stages.h"
+#include "mgmt/publish.h"
+#include "vnf/launch.h"
+
+#define RING_SIZE   256 /* a burst, and an answer to each packet of it, fit several times */
+#define BUFFERS     8192
+#define FRAME_BYTES 2048 /* of one mbuf: longer frames are chains, as a NIC's would be */
+#define PAIRS_MAX   (SP_PORTS_MAX / 2)
+
+#define NS_PER_MS 1000000u
+/* Frames further apart do not arrive in one burst on any wire. */
+#define BURST_SPAN_NS (10u * NS_PER_MS)
+/* The firewall's clock of 32 bits counts milliseconds; a capture's pause may be longer than it can, and counts as this long. */
+#define PAUSE_MAX_NS (UINT64_C(10) * 24 * 3600 * 1000 * NS_PER_MS)
+/* After how much time the whole session table is aged, and not as far as one turn's budget reaches. */
+#define AGE_AFTER_NS (100u * NS_PER_MS)
+#define AGE_BUDGET   65536u
+
+struct pair {
+	uint8_t zone[2]; /* of port 0 and port 1; only with zones by address */
+	struct rte_ring *rx[2], *tx[2];
+};
+
+struct sp_replay {
+	const struct sp_replay_options *options;
+	struct sp_launch launch;
+	struct sp_dataplane *dataplane;
+	struct sp_worker *worker;
+	struct sp_replay_sides *sides;
+	struct pair pairs[PAIRS_MAX];
+	unsigned int n_pairs;
+	int field;            /* offset of the batch index in mbufs that came from the capture */
+	uint64_t flag;        /* ol_flags bit that says the field is set */
+	uint64_t now_ns;      /* of the firewall's clock, since the first frame; never goes back */
+	uint64_t last_ns;     /* the capture's latest time */
+	uint64_t aged_ns;     /* now_ns when the table was aged */
+	uint64_t n;           /* frames so far, those waiting included */
+	unsigned int waiting; /* frames in `batch` */
+	unsigned int port;    /* that they came in by */
+	uint64_t batch_now_ns;
+	struct rte_mbuf *batch[SP_BURST_MAX];
+	uint64_t batch_ns[SP_BURST_MAX];
+	uint8_t bytes[SP_FRAME_MAX];
+};
+
+/* --- ports ----------------------------------------------------------------------------------------------------------------------- */
+
+static int start_ethdev(uint16_t ethdev, struct rte_mempool *pool)
+{
+	struct rte_eth_conf conf = {0};
+	int rc = rte_eth_dev_configure(ethdev, 1, 1, &conf);
+
+	if (rc == 0)
+		rc = rte_eth_rx_queue_setup(ethdev, 0, RING_SIZE, 0, NULL, pool);
+	if (rc == 0)
+		rc = rte_eth_tx_queue_setup(ethdev, 0, RING_SIZE, 0, NULL);
+	return rc == 0 ? rte_eth_dev_start(ethdev) : rc;
+}
+
+static int make_port(struct sp_replay *replay, struct pair *pair, unsigned int index)
+{
+	struct sp_port *port = &replay->dataplane->ports[index];
+	unsigned int side = index % 2;
+	char name[RTE_RING_NAMESIZE];
+	int ethdev;
+
+	snprintf(name, sizeof(name), "sp_rx_%u", index);
+	pair->rx[side] = rte_ring_create(name, RING_SIZE, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	snprintf(name, sizeof(name), "sp_tx_%u", index);
+	pair->tx[side] = rte_ring_create(name, RING_SIZE, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	if (pair->rx[side] == NULL || pair->tx[side] == NULL)
+		return -rte_errno;
+	snprintf(name, sizeof(name), "sp_replay_%u", index);
+	ethdev = rte_eth_from_rings(name, &pair->rx[side], 1, &pair->tx[side], 1, 0);
+	if (ethdev < 0)
+		return -EIO;
+	port->ethdev = (uint16_t)ethdev;
+	port->index = (uint16_t)index;
+	port->peer = (uint16_t)(index ^ 1);
+	port->domain = 0;
+	port->n_queues = port->n_tx_queues = 1;
+	port->checksum = replay->options->checksum < 0 ? SP_CHECKSUM_TRUST_NIC : (uint8_t)replay->options->checksum;
+	port->link_up = 1;
+	snprintf(port->name, sizeof(port->name), "side%u", index);
+	snprintf(port->device, sizeof(port->device), "net_ring_%s", name);
+	memset(port->zone, pair->zone[side], sizeof(port->zone));
+	return start_ethdev(port->ethdev, replay->launch.pool);
+}
+
+/* Takes name, zones and checksum policy from the configuration's first pair. */
+static void dress_ports(struct sp_replay *replay)
+{
+	const struct sp_config *config = replay->options->config;
+	const struct sp_config_port *from = NULL;
+
+	for (unsigned int i = 0; i < config->n_ports && from == NULL; i++)
+		if (config->ports[i].parent < 0)
+			from = &config->ports[i];
+	for (unsigned int side = 0; from != NULL && side < 2; side++) {
+		struct sp_port *port = &replay->dataplane->ports[side];
+		const struct sp_config_port *end = side == 0 ? from : &config->ports[from->peer];
+
+		snprintf(port->name, sizeof(port->name), "%s", end->name);
+		if (replay->options->checksum < 0)
+			port->checksum = end->checksum;
+		sp_port_zones(port, config, end);
+	}
+}
+
+static int make_pair(struct sp_replay *replay, uint8_t zone0, uint8_t zone1, char *why)
+{
+	struct pair *pair = &replay->pairs[replay->n_pairs];
+	unsigned int first = replay->n_pairs * 2;
+	struct sp_eal_capture capture;
+	char said[160];
+	int rc;
+
+	if (replay->n_pairs == PAIRS_MAX) {
+		snprintf(why, SP_WHY_MAX, "packets between more than %d pairs of zones; give fewer or larger --zone prefixes", PAIRS_MAX);
+		return -ENOSPC;
+	}
+	pair->zone[0] = zone0;
+	pair->zone[1] = zone1;
+	sp_eal_capture_begin(&capture);
+	rc = make_port(replay, pair, first);
+	if (rc == 0)
+		rc = make_port(replay, pair, first + 1);
+	sp_eal_capture_end(&capture, said, sizeof(said));
+	if (rc != 0) {
+		snprintf(why, SP_WHY_MAX, "cannot make ports of rings: %s", said[0] != '\0' ? said : strerror(-rc));
+		return rc;
+	}
+	replay->n_pairs++;
+	replay->dataplane->n_ports = replay->n_pairs * 2;
+	return 0;
+}
+
+/* Index of the port that the frame came in by, or -errno. */
+static int choose_port(struct sp_replay *replay, const struct sp_frame *frame, char *why)
+{
+	uint8_t from, to;
+	bool reverse;
+	int rc;
+
+	if (replay->options->zones->n == 0)
+		return (int)sp_replay_sides_learn(replay->sides, frame);
+	sp_replay_zones_find(replay->options->zones, frame, &from, &to, &reverse);
+	for (unsigned int i = 0; i < replay->n_pairs; i++) {
+		const uint8_t *zone = replay->pairs[i].zone;
+
+		if (from == to && zone[0] == from && zone[1] == from)
+			return (int)(2 * i + reverse);
+		if (from != to && zone[0] == from && zone[1] == to)
+			return (int)(2 * i);
+		if (from != to && zone[0] == to && zone[1] == from)
+			return (int)(2 * i + 1);
+	}
+	rc = make_pair(replay, from, to, why);
+	return rc != 0 ? rc : (int)(2 * (replay->n_pairs - 1) + (from == to && reverse));
+}
+
+/* --- life ------------------------------------------------------------------------------------------------------------------------ */
+
+static int register_field(struct sp_replay *replay)
+{
+	static const struct rte_mbuf_dynfield field = {
+		.name = "sallyport_replay_index", .size = sizeof(uint8_t), .align = __alignof__(uint8_t)};
+	static const struct rte_mbuf_dynflag flag = {.name = "sallyport_replay_index"};
+	int bit = rte_mbuf_dynflag_register(&flag);
+
+	replay->field = rte_mbuf_dynfield_register(&field);
+	if (bit < 0 || replay->field < 0)
+		return -rte_errno;
+	replay->flag = UINT64_C(1) << bit;
+	return 0;
+}
+
+static int build(struct sp_replay *replay, char *why)
+{
+	const struct sp_config *config = replay->options->config;
+	struct sp_launch_options options = {.n_workers = 1,
+		.sessions4 = SP_CONFIG_DEFAULT_SESSIONS - SP_CONFIG_DEFAULT_SESSIONS / 4,
+		.sessions6 = SP_CONFIG_DEFAULT_SESSIONS / 4,
+		.timeout_sec = sp_state_default_sec,
+		.limit_sources = SP_CONFIG_DEFAULT_SOURCES,
+		.reject_rate = SP_CONFIG_DEFAULT_REJECTS,
+		.zones = replay->options->table};
+	int rc;
+
+	if (config != NULL) {
+		options.sessions4 = config->sessions4;
+		options.sessions6 = config->sessions6;
+		options.timeout_sec = config->timeout_sec;
+		options.limit_sources = config->limit_sources;
+		options.reject_rate = config->reject_rate;
+	}
+	rc = sp_launch_begin(&replay->launch, &options, why);
+	replay->dataplane = replay->launch.dataplane;
+	if (rc == 0)
+		rc = sp_launch_pool(&replay->launch, BUFFERS, FRAME_BYTES, why);
+	if (rc == 0)
+		rc = sp_launch_workers(&replay->launch, &options, why);
+	if (rc != 0)
+		return rc;
+	replay->worker = replay->dataplane->workers[0];
+	if (replay->options->zones->n > 0)
+		return 0;
+	rc = make_pair(replay, SP_MATCH_NO_ZONE, SP_MATCH_NO_ZONE, why);
+	if (rc == 0 && config != NULL)
+		dress_ports(replay);
+	return rc;
+}
+
+struct sp_replay *sp_replay_create(const struct sp_replay_options *options, struct sp_ruleset *ruleset, char *why)
+{
+	struct sp_replay *replay = calloc(1, sizeof(*replay));
+	struct sp_diags diags = {0};
+	int rc;
+
+	if (replay == NULL || (replay->sides = sp_replay_sides_create()) == NULL) {
+		snprintf(why, SP_WHY_MAX, "out of memory");
+		free(replay);
+		return NULL;
+	}
+	replay->options = options;
+	rc = build(replay, why);
+	if (rc == 0) {
+		rc = register_field(replay);
+		if (rc != 0)
+			snprintf(why, SP_WHY_MAX, "no room for a field in packet buffers: %s", strerror(-rc));
+	}
+	if (rc == 0) {
+		rc = sp_publish(replay->dataplane, ruleset, &diags);
+		if (rc != 0)
+			snprintf(why, SP_WHY_MAX, "the rules cannot be put into force: %s", diags.n > 0 ? diags.v[0].text : strerror(-rc));
+		sp_diags_clear(&diags);
+	}
+	if (rc == 0)
+		return replay;
+	sp_replay_free(replay);
+	return NULL;
+}
+
+struct sp_dataplane *sp_replay_dataplane(struct sp_replay *replay)
+{
+	return replay->dataplane;
+}
+
+void sp_replay_free(struct sp_replay *replay)
+{
+	if (replay == NULL)
+		return;
+	rte_pktmbuf_free_bulk(replay->batch, replay->waiting);
+	sp_launch_end(&replay->launch);
+	for (unsigned int i = 0; i < PAIRS_MAX; i++)
+		for (unsigned int side = 0; side < 2; side++) {
+			rte_ring_free(replay->pairs[i].rx[side]);
+			rte_ring_free(replay->pairs[i].tx[side]);
+		}
+	sp_replay_sides_free(replay->sides);
+	free(replay);
+}
+
+/* --- one burst ------------------------------------------------------------------------------------------------------------------- */
+
+static uint8_t *index_of(const struct sp_replay *replay, struct rte_mbuf *mbuf)
+{
+	return RTE_MBUF_DYNFIELD(mbuf, replay->field, uint8_t *);
+}
+
+static void report_one(const struct sp_replay *replay, unsigned int i)
+{
+	const struct sp_burst *burst = &replay->worker->burst;
+	uint32_t slot = burst->slot[i];
+	struct sp_match match;
+	struct sp_replay_verdict verdict = {.n = replay->n - replay->waiting + i + 1,
+		.ns = replay->batch_ns[i],
+		.match = &match,
+		.verdict = burst->verdict[i],
+		.reason = burst->reason[i],
+		.rule = slot == SP_SLOT_NONE || slot == SP_RULE_SLOT_DEFAULT ? 0 : replay->dataplane->rule_table.ids[slot],
+		.n_signatures = burst->n_signatures[i],
+		.signatures = burst->signature[i]};
+
+	sp_match_from_packet(burst, i, &match);
+	replay->options->report(replay->options->context, &verdict);
+}
+
+/* Writes what left, frames of the capture in their order and with their times, then the answers with the time of the last frame. */
+static void collect(struct sp_replay *replay)
+{
+	struct rte_mbuf *sent[SP_BURST_MAX] = {NULL}, *built[RING_SIZE], *mbufs[RING_SIZE];
+	unsigned int n_built = 0;
+
+	for (unsigned int p = 0; p < replay->dataplane->n_ports; p++) {
+		unsigned int n = rte_ring_sc_dequeue_burst(replay->pairs[p / 2].tx[p % 2], (void **)mbufs, RING_SIZE, NULL);
+
+		for (unsigned int i = 0; i < n; i++) {
+			if ((mbufs[i]->ol_flags & replay->flag) && *index_of(replay, mbufs[i]) < SP_BURST_MAX)
+				sent[*index_of(replay, mbufs[i])] = mbufs[i];
+			else if (n_built < RING_SIZE)
+				built[n_built++] = mbufs[i];
+		}
+	}
+	for (unsigned int i = 0; i < SP_BURST_MAX + n_built; i++) {
+		struct rte_mbuf *mbuf = i < SP_BURST_MAX ? sent[i] : built[i - SP_BURST_MAX];
+		struct sp_frame frame;
+
+		if (mbuf == NULL)
+			continue;
+		frame.len = RTE_MIN(mbuf->pkt_len, (uint32_t)SP_FRAME_MAX);
+		frame.data = rte_pktmbuf_read(mbuf, 0, frame.len, replay->bytes);
+		frame.ns = i < SP_BURST_MAX ? replay->batch_ns[i] : replay->last_ns;
+		if (replay->options->writer != NULL && frame.data != NULL)
+			sp_capture_write(replay->options->writer, &frame);
+		rte_pktmbuf_free(mbuf);
+	}
+}
+
+static unsigned int turn(struct sp_replay *replay, uint64_t ns)
+{
+	const struct sp_dataplane *dataplane = replay->dataplane;
+	uint64_t now = dataplane->tsc_start + (uint64_t)((__uint128_t)ns * dataplane->tsc_hz / 1000000000u);
+	unsigned int handled = sp_worker_turn(replay->worker, now, (uint32_t)(ns / NS_PER_MS));
+
+	/* A turn ages as much as a worker can spare between bursts. A capture leaps over hours: then the rest is aged before the next. */
+	if (ns - replay->aged_ns >= AGE_AFTER_NS) {
+		while (sp_sessions_age(replay->worker->sessions, (uint32_t)(ns / NS_PER_MS), AGE_BUDGET) == AGE_BUDGET)
+			;
+		replay->aged_ns = ns;
+	}
+	return handled;
+}
+
+static int flush(struct sp_replay *replay, char *why)
+{
+	struct rte_ring *rx = replay->pairs[replay->port / 2].rx[replay->port % 2];
+	struct sp_burst *burst = &replay->worker->burst;
+	unsigned int n = replay->waiting;
+
+	if (n == 0)
+		return 0;
+	/* What the parser does not reach must not be shown as the packet's. */
+	memset(burst->packet, 0, n * sizeof(burst->packet[0]));
+	if (replay->batch_now_ns - replay->aged_ns >= AGE_AFTER_NS)
+		turn(replay, replay->batch_now_ns);
+	if (rte_ring_sp_enqueue_bulk(rx, (void **)replay->batch, n, NULL) != n || turn(replay, replay->batch_now_ns) != n) {
+		replay->waiting = 0;
+		snprintf(why, SP_WHY_MAX, "the worker did not take frames %llu to %llu whole; please report this with the capture",
+			(unsigned long long)(replay->n - n + 1), (unsigned long long)replay->n);
+		return -EPROTO;
+	}
+	for (unsigned int i = 0; i < n; i++)
+		report_one(replay, i);
+	collect(replay);
+	replay->waiting = 0;
+	return 0;
+}
+
+/* --- one frame ------------------------------------------------------------------------------------------------------------------- */
+
+static struct rte_mbuf *make_mbuf(struct rte_mempool *pool, const struct sp_frame *frame)
+{
+	struct rte_mbuf *head = NULL;
+	uint32_t done = 0;
+
+	do {
+		struct rte_mbuf *mbuf = rte_pktmbuf_alloc(pool);
+		uint32_t len;
+
+		if (mbuf == NULL)
+			goto err;
+		len = RTE_MIN(frame->len - done, (uint32_t)rte_pktmbuf_tailroom(mbuf));
+		memcpy(rte_pktmbuf_append(mbuf, (uint16_t)len), frame->data + done, len);
+		done += len;
+		if (head == NULL) {
+			head = mbuf;
+		} else if (rte_pktmbuf_chain(head, mbuf) != 0) {
+			rte_pktmbuf_free(mbuf);
+			goto err;
+		}
+	} while (done < frame->len);
+	return head;
+
+err:
+	rte_pktmbuf_free(head);
+	return NULL;
+}
+
+/* Moves the firewall's clock to the frame's time: forward only, and not by more than it can count at once. */
+static void advance(struct sp_replay *replay, const struct sp_frame *frame)
+{
+	if (replay->n == 0) {
+		replay->last_ns = frame->ns;
+		replay->dataplane->wall_start_ns = frame->ns;
+	}
+	if (frame->ns <= replay->last_ns)
+		return;
+	replay->now_ns += RTE_MIN(frame->ns - replay->last_ns, PAUSE_MAX_NS);
+	replay->last_ns = frame->ns;
+}
+
+int sp_replay_frame(struct sp_replay *replay, const struct sp_frame *frame, char *why)
+{
+	uint64_t now_ns;
+	struct rte_mbuf *mbuf;
+	int port = choose_port(replay, frame, why), rc;
+
+	if (port < 0)
+		return port;
+	now_ns = replay->now_ns + (frame->ns > replay->last_ns ? RTE_MIN(frame->ns - replay->last_ns, PAUSE_MAX_NS) : 0);
+	if (replay->waiting > 0 && ((unsigned int)port != replay->port || now_ns - replay->batch_now_ns > BURST_SPAN_NS)) {
+		rc = flush(replay, why);
+		if (rc != 0)
+			return rc;
+	}
+	advance(replay, frame);
+	mbuf = make_mbuf(replay->launch.pool, frame);
+	if (mbuf == NULL) {
+		snprintf(why, SP_WHY_MAX, "frame %llu found no packet buffer; please report this with the capture",
+			(unsigned long long)replay->n + 1);
+		return -ENOMEM;
+	}
+	mbuf->ol_flags |= replay->flag;
+	*index_of(replay, mbuf) = (uint8_t)replay->waiting;
+	if (replay->waiting == 0)
+		replay->batch_now_ns = replay->now_ns;
+	replay->port = (unsigned int)port;
+	replay->batch_ns[replay->waiting] = frame->ns;
+	replay->batch[replay->waiting++] = mbuf;
+	replay->n++;
+	return replay->waiting == replay->options->burst ? flush(replay, why) : 0;
+}
+
+int sp_replay_finish(struct sp_replay *replay, char *why)
+{
+	struct sp_sessions_counters sessions;
+	struct sp_stats stats;
+	uint64_t held, in, out;
+	int rc = flush(replay, why);
+
+	if (rc != 0)
+		return rc;
+	sp_stats_sum(replay->dataplane, &stats, &sessions, &held);
+	in = stats.rx + stats.from_kernel + stats.built + (uint64_t)stats.fragment_delta;
+	out = stats.tx + stats.to_kernel + stats.consumed + held;
+	for (unsigned int reason = 0; reason < SP_DROP_COUNT; reason++)
+		out += stats.drops[reason];
+	if (in == out && stats.rx == replay->n)
+		return 0;
+	snprintf(why, SP_WHY_MAX, "packets are not accounted for: %llu frames, %llu in, %llu out; please report this with the capture",
+		(unsigned long long)replay->n, (unsigned long long)in, (unsigned long long)out);
+	return -EPROTO;
+}

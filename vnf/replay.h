@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Replay: frames go into the rx rings of ports made of rings, one worker turns on the capture's clock, and what it sent is taken from the
+ * tx rings. The worker is the one of `run`; only the wires are different.
+ *
+ * One thread, the caller's. Frames are collected to bursts; their verdicts are reported in order when the burst has gone through.
+ */
+#ifndef SP_VNF_REPLAY_H
+#define SP_VNF_REPLAY_H
+
+#include "dataplane/burst.h"
+#include "dataplane/dataplane.h"
+#include "rules/match.h"
+#include "rules/ruleset.h"
+#include "vnf/config.h"
+#include "vnf/eal.h"
+#include "vnf/replay_capture.h"
+#include "vnf/replay_wire.h"
+
+struct sp_replay_verdict {
+	uint64_t n;                   /* of the frame, from 1 */
+	uint64_t ns;                  /* its time, since the epoch */
+	const struct sp_match *match; /* what rules saw; family NONE and ethertype 0 when the parser gave up before that */
+	uint8_t verdict;              /* enum sp_verdict: ALLOW, DROP or REJECT */
+	uint8_t reason;               /* enum sp_drop_reason */
+	uint32_t rule;                /* id of the deciding rule; 0: the default, or none had a say */
+	uint8_t n_signatures;
+	const uint32_t *signatures;
+};
+
+struct sp_replay_options {
+	const struct sp_config *config;      /* sessions, time-outs, limits; and the ports' zones, unless `zones` has any; NULL: defaults */
+	const struct sp_replay_zones *zones; /* resolved; may be empty */
+	const struct sp_zones *table;        /* that the ruleset's zone indexes are of */
+	int checksum;                        /* enum sp_checksum_policy; -1: as configured, or trust-nic */
+	unsigned int burst;                  /* frames put in at once, 1..SP_BURST_MAX */
+	void (*report)(void *context, const struct sp_replay_verdict *verdict);
+	struct sp_capture_writer *writer; /* gets what left by any port; NULL: nobody */
+	void *context;
+};
+
+struct sp_replay;
+
+/*
+ * Makes a dataplane with one worker and puts the ruleset into force (owned on success). NULL with a sentence in why (SP_WHY_MAX). After
+ * EAL start. `options` and what it points to must outlive it.
+ */
+struct sp_replay *sp_replay_create(const struct sp_replay_options *options, struct sp_ruleset *ruleset, char *why);
+
+/* Puts in one frame; n counts from 1. 0, or -errno with a sentence in why: more zone pairs than there can be ports, a fault of ours. */
+int sp_replay_frame(struct sp_replay *replay, const struct sp_frame *frame, char *why);
+
+/* Sends what is collected through, drains, and checks the accounting equation. 0, or -EPROTO with the figures in why. */
+int sp_replay_finish(struct sp_replay *replay, char *why);
+
+struct sp_dataplane *sp_replay_dataplane(struct sp_replay *replay);
+
+void sp_replay_free(struct sp_replay *replay);
+
+#endif
