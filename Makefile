@@ -63,7 +63,7 @@ dpdk_have = $(foreach lib,$(1),$(if $(wildcard $(DPDK_LIBDIR)/librte_$(lib).a),-
 DPDK_LDLIBS = -Wl,--whole-archive $(call dpdk_have,$(DPDK_DRIVERS)) -Wl,--no-whole-archive -Wl,--start-group $(call dpdk_have,$(DPDK_LIBS)) -Wl,--end-group \
 	-lmlx5 -libverbs -lxdp -lbpf -lelf -lz -lnuma -ldl -lm -latomic -lbsd
 PACKAGE_LDLIBS = $(shell pkg-config --libs $(PACKAGES))
-LDLIBS = $(PACKAGE_LDLIBS) $(DPDK_LDLIBS) -pthread
+LDLIBS = $(PACKAGE_LDLIBS) $(DPDK_LDLIBS) -lpcap -pthread
 
 ROOMS := rules dataplane mgmt vnf
 room_objects = $(patsubst %.c,$(OUT)/%.o,$(wildcard $(1)/*.c))

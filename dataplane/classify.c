@@ -10,19 +10,14 @@
 
 #include "dataplane/session_tcp.h"
 #include "dataplane/stages.h"
+#include "rules/miss.h"
 
-/* ND by RFC 4861: types 133 to 137, sent with hop limit 255 so that no router can have forwarded it. */
-static bool is_nd(const struct sp_burst *burst, unsigned int i)
+/* RFC 4861 7.1: ND is sent with hop limit 255, so that no router can have forwarded it. */
+static bool is_from_link(const struct sp_burst *burst, unsigned int i)
 {
-	const struct sp_packet *packet = &burst->packet[i];
-	unsigned int type = packet->key.aux >> 8;
 	uint8_t hop_limit_buf;
-	const uint8_t *hop_limit;
+	const uint8_t *hop_limit = rte_pktmbuf_read(burst->mbuf[i], burst->packet[i].l3_off + 7, 1, &hop_limit_buf);
 
-	if (packet->key.family != SP_FAMILY_IPV6 || packet->key.proto != IPPROTO_ICMPV6 || packet->kind != SP_KIND_FLOW || type < 133 ||
-		type > 137)
-		return false;
-	hop_limit = rte_pktmbuf_read(burst->mbuf[i], packet->l3_off + 7, 1, &hop_limit_buf);
 	return hop_limit != NULL && *hop_limit == 255;
 }
 
@@ -143,14 +138,13 @@ static void decide(struct sp_worker *worker, unsigned int i, uint32_t index)
 		decide_rule(worker, i, &worker->live->ruleset->rules[index]);
 }
 
-/* Passes before the rules: ND always, ARP when no rule names its ethertype. */
-static bool builtin_passes(const struct sp_ruleset *ruleset, const struct sp_burst *burst, unsigned int i, uint32_t index)
+/* ND passes before the rules, ARP when no rule decides it. */
+static bool builtin_passes(
+	const struct sp_ruleset *ruleset, const struct sp_burst *burst, unsigned int i, const struct sp_match *match, uint32_t index)
 {
-	const struct sp_packet *packet = &burst->packet[i];
-
-	if (packet->kind == SP_KIND_NON_IP)
-		return ruleset->builtin_arp && packet->key.aux == RTE_ETHER_TYPE_ARP && index == SP_RULE_NONE;
-	return ruleset->builtin_nd && is_nd(burst, i);
+	if (burst->packet[i].kind == SP_KIND_ICMP_ERROR || !sp_match_builtin(ruleset->policy, match))
+		return false;
+	return match->family == SP_FAMILY_NONE ? index == SP_RULE_NONE : is_from_link(burst, i);
 }
 
 void sp_classify_burst(struct sp_worker *worker, const struct sp_port *port)
@@ -195,7 +189,7 @@ void sp_classify_burst(struct sp_worker *worker, const struct sp_port *port)
 	for (unsigned int k = 0; k < n_misses; k++) {
 		unsigned int i = misses[k];
 
-		if (!builtin_passes(ruleset, burst, i, index[i]))
+		if (!builtin_passes(ruleset, burst, i, &matches[k], index[i]))
 			decide(worker, i, index[i]);
 	}
 }

@@ -54,7 +54,7 @@ static bool segments_ok(const struct rte_mbuf *mbuf)
 			return false;
 		sum += segment->data_len;
 	}
-	return n == mbuf->nb_segs && segment == NULL && sum == mbuf->pkt_len;
+	return n == mbuf->nb_segs && sum == mbuf->pkt_len;
 }
 
 /* Whether these bytes are this mbuf's alone; what somebody else refers to must not move. */
@@ -293,12 +293,13 @@ static inline bool fast_ipv6(const struct sp_port *port, struct fast *fast, uint
 /* True when the packet was of the common shape and `packet` is filled whole; false says nothing but "look closer". */
 static inline bool parse_fast(const struct sp_port *port, const struct rte_mbuf *mbuf, struct sp_packet *packet)
 {
+	/* Nothing here may read the second line of the mbuf, which is cold: so nb_segs counts, not `next`. */
 	struct fast fast = {.frame = rte_pktmbuf_mtod(mbuf, const uint8_t *), .l3_off = SP_ETHER_BYTES};
 	uint32_t len = mbuf->data_len;
 	uint16_t type, vlan = 0;
 	bool taken = false;
 
-	if (mbuf->nb_segs != 1 || mbuf->next != NULL || mbuf->pkt_len != len || mbuf->ol_flags & STRIPPED)
+	if (mbuf->nb_segs != 1 || mbuf->pkt_len != len || mbuf->ol_flags & STRIPPED)
 		return false;
 	if ((uint32_t)mbuf->data_off + len > mbuf->buf_len || len < SP_ETHER_BYTES + SP_VLAN_BYTES)
 		return false;

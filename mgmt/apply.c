@@ -7,6 +7,7 @@
 #include "mgmt/apply.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,7 +75,7 @@ void sp_apply_signatures(struct sp_mgmt *mgmt)
 	sp_published_put();
 }
 
-/* Leaves a trace of a change in the event file. */
+/* Leaves a trace of a change in the event file and in the log. */
 static void audit(struct sp_mgmt *mgmt, const char *action, uint32_t generation, bool persistent)
 {
 	json_t *fields = json_object();
@@ -83,6 +84,8 @@ static void audit(struct sp_mgmt *mgmt, const char *action, uint32_t generation,
 	json_object_set_new(fields, "generation", json_integer(generation));
 	json_object_set_new(fields, "persistent", json_boolean(persistent));
 	sp_events_audit(mgmt->events, fields);
+	fprintf(stderr, "sallyport: rules: generation %u in force (%s)%s\n", generation, action,
+		persistent ? "" : "; not saved to the rule file");
 }
 
 /* Compiles the text; the ruleset keeps a copy of it. NULL with diagnostics. */

@@ -188,6 +188,17 @@ static void add_alert(struct line *line, const struct sp_event *event, const str
 	add(line, "},\"verdict\":{\"action\":\"%s\"}", verdict_name(event->verdict));
 }
 
+/*
+ * JSON readers keep numbers exactly up to 2^53, some refuse those over 2^63: the id is spread over 53 bits (Fibonacci hashing), equal ids
+ * stay equal, and 0 stays "none".
+ */
+static uint64_t json_flow_id(uint64_t flow_id)
+{
+	uint64_t id = flow_id * 0x9e3779b97f4a7c15u >> 11;
+
+	return id != 0 ? id : 1;
+}
+
 size_t sp_eve_format(const struct sp_event *event, const struct sp_eve_names *names, uint64_t wall_ns, char *buf)
 {
 	static const char *const types[] = {
@@ -197,7 +208,7 @@ size_t sp_eve_format(const struct sp_event *event, const struct sp_eve_names *na
 
 	add(&line, "{\"timestamp\":\"%s\"", sp_eve_time(wall_ns, time));
 	if (event->flow_id != 0)
-		add(&line, ",\"flow_id\":%" PRIu64, event->flow_id);
+		add(&line, ",\"flow_id\":%" PRIu64, json_flow_id(event->flow_id));
 	if (names->port) {
 		add(&line, ",\"in_iface\":");
 		add_text(&line, names->port);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "mgmt/ports.h"
 
+#include <net/if.h>
 #include <pthread.h>
 #include <rte_ethdev.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "dataplane/worker.h"
 
@@ -40,17 +44,50 @@ void sp_port_report(const struct sp_dataplane *dataplane, unsigned int index, st
 	out->oerrors = stats.oerrors;
 }
 
+/* Whether the kernel's interface is up and has a carrier. An interface that is gone, or was moved to another namespace, is down. */
+static bool interface_is_running(unsigned int index)
+{
+	struct ifreq request = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool running;
+
+	if (fd < 0)
+		return true; /* not known: no reason to stop traffic */
+	running = if_indextoname(index, request.ifr_name) != NULL && ioctl(fd, SIOCGIFFLAGS, &request) == 0 &&
+		  (request.ifr_flags & IFF_RUNNING) != 0;
+	close(fd);
+	return running;
+}
+
+/* The drivers of kernel interfaces that always say "up". */
+static bool driver_hides_link(const char *driver)
+{
+	return strcmp(driver, "net_af_packet") == 0 || strcmp(driver, "net_af_xdp") == 0;
+}
+
+/* 1 up, 0 down, -1 not known. */
+static int link_state(uint16_t ethdev)
+{
+	struct rte_eth_dev_info info = {0};
+	struct rte_eth_link link = {0};
+
+	if (rte_eth_link_get_nowait(ethdev, &link) != 0)
+		return -1;
+	if (link.link_status == RTE_ETH_LINK_UP && rte_eth_dev_info_get(ethdev, &info) == 0 && driver_hides_link(info.driver_name))
+		return interface_is_running(info.if_index);
+	return link.link_status == RTE_ETH_LINK_UP;
+}
+
 void sp_ports_watch(struct sp_dataplane *dataplane)
 {
 	for (unsigned int i = 0; i < dataplane->n_ports; i++) {
 		struct sp_port *port = &dataplane->ports[i];
-		struct rte_eth_link link = {0};
-		int rc;
+		int up;
 
 		pthread_mutex_lock(&ethdev_lock);
-		rc = rte_eth_link_get_nowait(port->ethdev, &link);
+		up = link_state(port->ethdev);
 		pthread_mutex_unlock(&ethdev_lock);
-		if (rc == 0)
-			__atomic_store_n(&port->link_up, link.link_status == RTE_ETH_LINK_UP ? 1u : 0u, __ATOMIC_RELAXED);
+		if (up >= 0)
+			__atomic_store_n(&port->link_up, (uint32_t)up, __ATOMIC_RELAXED);
 	}
 }

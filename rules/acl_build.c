@@ -245,12 +245,12 @@ static int cut(struct sp_classifier *classifier, struct sp_diags *diags)
 		rc = list_non_ip(classifier);
 	if (rc == -E2BIG)
 		sp_diag_error(diags, policy->file, policy->rules[classifier->segments[SP_SEGMENTS_MAX - 1].last].line,
-			"up to here the policy falls into %d parts, the most there can be: a rule with packet-only fields (tcp_flags, "
-			"length, "
-			"dscp, src_mac, bpf), a monitor, or one whose lists multiply to over %d combinations ends a part; put such rules "
-			"next to "
-			"each other, or split long lists",
-			SP_SEGMENTS_MAX, ACL_RULE_ENTRIES_MAX);
+			"up to here the policy falls into %d parts, the most there can be; a part ends soon after a rule with packet-only "
+			"fields "
+			"(tcp_flags, length, dscp, src_mac, bpf) or a monitor, around rules whose lists multiply to over %d combinations, "
+			"and after "
+			"%d combinations in all; use fewer such rules",
+			SP_SEGMENTS_MAX, ACL_RULE_ENTRIES_MAX, ACL_SEGMENT_ENTRIES_MAX);
 	else if (rc != 0)
 		sp_diag_error(diags, policy->file, 0, "out of memory");
 	return rc;

@@ -4,6 +4,7 @@
  */
 #include "rules/acl.h"
 
+#include <assert.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -339,6 +340,7 @@ static void set_side(struct acl_entry *entry, int address, int class, const stru
 		set_range(entry, class, side->classes.v[i].lo, side->classes.v[i].hi);
 		set_prefix(entry, address, &any, family);
 	} else {
+		assert(i < ACL_DIRECT_PREFIXES);
 		set_range(entry, class, 0, UINT16_MAX);
 		set_prefix(entry, address, &side->prefixes[i], family);
 	}

@@ -81,7 +81,7 @@ static void describe(const struct sp_policy *policy, const struct sp_explain *ex
 	const struct sp_rule *rule = explain->rule != SP_RULE_NONE ? &policy->rules[explain->rule] : NULL;
 
 	if (explain->builtin)
-		snprintf(buf, size, "builtin allows it before the rules");
+		snprintf(buf, size, "a builtin allows it");
 	else if (rule == NULL)
 		snprintf(buf, size, "no rule matches and the default %s it", does[explain->action]);
 	else if (explain->pending)

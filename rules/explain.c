@@ -34,17 +34,14 @@ static enum sp_answer residual_answer(const struct sp_rule *rule, const struct s
 	return result;
 }
 
-/* The packet's way through the rules, up to the one that decides. */
+/* The packet's way through the rules, up to the one that decides. ND passes before them; ARP when no rule that names its ethertype decides.
+ */
 static void decide(const struct sp_policy *policy, const struct sp_packet_text *packet, struct sp_explain *out)
 {
+	bool builtin = sp_match_builtin(policy, &packet->match);
 	uint32_t next = 0;
 
-	if (sp_match_builtin(policy, &packet->match)) {
-		out->builtin = true;
-		out->action = SP_ACTION_ALLOW;
-		return;
-	}
-	for (;;) {
+	while (!builtin || packet->match.family == SP_FAMILY_NONE) {
 		uint32_t index = sp_match_linear(policy, &packet->match, next);
 		const struct sp_rule *rule;
 		enum sp_answer answer;
@@ -70,7 +67,8 @@ static void decide(const struct sp_policy *policy, const struct sp_packet_text *
 		}
 		return;
 	}
-	out->action = policy->default_action;
+	out->builtin = builtin;
+	out->action = builtin ? SP_ACTION_ALLOW : policy->default_action;
 }
 
 /* Fields by which the rule misses the packet; being switched off is one, too. Unknown residual fields are no miss. */
@@ -209,7 +207,8 @@ static void print_verdict(const struct sp_policy *policy, const struct sp_packet
 	const char *action = sp_action_name(explain->action);
 
 	if (explain->builtin) {
-		fprintf(out, "%s: builtin %s, before the rules\n", action, packet->match.family == SP_FAMILY_NONE ? "arp" : "nd");
+		fprintf(out, "%s: builtin %s\n", action,
+			packet->match.family == SP_FAMILY_NONE ? "arp, because no rule names its ethertype" : "nd, before the rules");
 	} else if (explain->rule == SP_RULE_NONE) {
 		fprintf(out, "%s: the default, because no rule matches", action);
 		if (policy->file != NULL && policy->default_line > 0)

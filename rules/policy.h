@@ -207,7 +207,7 @@ struct sp_policy {
 	uint8_t default_action; /* enum sp_action, DROP or REJECT or ALLOW */
 	uint8_t default_log;    /* enum sp_log */
 	int default_line;
-	bool builtin_arp, builtin_nd; /* wire mode passes ARP, and ND, before the rules */
+	bool builtin_arp, builtin_nd; /* wire mode passes ND before the rules, and ARP that no rule decides */
 	void *arena;                  /* owns every string and array above, ranges of address sets included; see sp_policy_alloc */
 	void *addrs_index;            /* private to fields.c: finds equal address sets; in the arena */
 	void *sets_index;             /* private to sets.c: finds a set by name; in the arena */

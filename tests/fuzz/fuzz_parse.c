@@ -5,7 +5,8 @@
  * valid packet.
  *
  * Input: byte 0: bits 0 and 1 checksum policy, bits 2 and 3 segmentation, bit 4 one VLAN tag stripped, bit 5 two, bit 6 the NIC found the
- * checksum bad; byte 1: a length for the segmentation; then the frame.
+ * checksum bad, bit 7 the IP header's length is made to fit the frame, so that a cut frame gets past it; byte 1: a length for the
+ * segmentation; then the frame.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -22,6 +23,9 @@
 #define FLAG_STRIPPED 0x10
 #define FLAG_QINQ     0x20
 #define FLAG_BAD      0x40
+#define FLAG_FIT      0x80
+
+#define FRAME_MAX 4096
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -115,19 +119,35 @@ static void try_stripped(const uint8_t *frame, size_t len, uint8_t flags, uint16
 	rte_pktmbuf_free(mbuf);
 }
 
+static void fit_length(uint8_t *frame, size_t len)
+{
+	if (len >= 34 && frame[12] == 0x08 && frame[13] == 0x00) {
+		frame[16] = (uint8_t)((len - 14) >> 8);
+		frame[17] = (uint8_t)(len - 14);
+	} else if (len >= 54 && frame[12] == 0x86 && frame[13] == 0xdd) {
+		frame[18] = (uint8_t)((len - 54) >> 8);
+		frame[19] = (uint8_t)(len - 54);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static uint8_t frame[FRAME_MAX];
 	struct rte_mbuf *whole, *parts;
 	struct sp_packet packet;
 	uint8_t reason;
 
-	if (size < HEADER || size > HEADER + 4096)
+	if (size < HEADER || size > HEADER + FRAME_MAX)
 		return 0;
-	port.checksum = data[0] % 3;
+	size -= HEADER;
+	memcpy(frame, data + HEADER, size);
+	if (data[0] & FLAG_FIT)
+		fit_length(frame, size);
+	port.checksum = (data[0] & 3) % 3;
 	if (data[0] & (FLAG_STRIPPED | FLAG_QINQ))
-		try_stripped(data + HEADER, size - HEADER, data[0], data[1]);
-	whole = sp_frame_mbuf_exact(pool, data + HEADER, size - HEADER, 0, 0);
-	parts = segmented(data + HEADER, size - HEADER, data[0] >> 2 & 3, data[1]);
+		try_stripped(frame, size, data[0], data[1]);
+	whole = sp_frame_mbuf_exact(pool, frame, size, 0, 0);
+	parts = segmented(frame, size, data[0] >> 2 & 3, data[1]);
 	if (data[0] & FLAG_BAD) {
 		whole->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_BAD;
 		parts->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_BAD;

@@ -12,9 +12,13 @@
 
 #include "tests/unit/support/frames.h"
 
+/* First byte of fuzz_parse. */
+#define PARSE_CHECKSUM_OFF 2
+#define PARSE_FIT          0x80 /* the length in the IP header follows the frame's */
+
 /* Control bits of fuzz_packet. */
 #define TURN         0x20 /* the worker turns behind this frame */
-#define CHECKSUM_OFF 0x80 /* in the first record: damage is not caught by the IPv4 header's checksum */
+#define CHECKSUM_OFF 0x80 /* in the first record, so that damage is not caught by the IPv4 header checksum */
 
 struct seed {
 	size_t len;
@@ -103,7 +107,7 @@ int main(int argc, char **argv)
 		}
 	}
 	for (unsigned int i = 0; rc == 0 && sp_frame_sample(i, &frame, &name); i++) {
-		const uint8_t header[2] = {(uint8_t)i, 14};
+		const uint8_t header[2] = {(uint8_t)(PARSE_CHECKSUM_OFF | (i & 1 ? PARSE_FIT : 0) | (i & 3) << 2), 14};
 
 		seed.len = 0;
 		add(&seed, header, sizeof(header));

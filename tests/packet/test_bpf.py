@@ -11,7 +11,7 @@ EXPRESSIONS = [
     "ip", "ip6", "tcp", "udp", "icmp", "icmp6", "sctp", "ip proto 47", "ip6 proto 89", "ip proto \\\\esp",
     "host 192.0.2.10", "src host 10.1.2.3", "dst host 192.0.2.10", "net 10.0.0.0/8", "src net 2001:db8:10::/48", "dst net 192.0.2.0 mask 255.255.255.0",
     "port 53", "src port 1006", "dst port 80", "tcp port 80", "udp port 53", "portrange 1000-1010", "dst portrange 50-60", "not port 53", "port domain or port http",
-    "ether src 02:00:00:00:00:01", "ether dst 02:00:00:00:00:02", "ether broadcast", "ether multicast", "ip broadcast or ether multicast",
+    "ether src 02:00:00:00:00:01", "ether dst 02:00:00:00:00:02", "ether broadcast", "ether multicast", "ether broadcast or ether multicast",
     "vlan", "vlan 20", "vlan 20 and udp", "vlan 100 and vlan 20", "not vlan",
     "less 64", "greater 500", "len > 100",
     "tcp[13] = 2", "tcp[tcpflags] & tcp-syn != 0", "tcp[tcpflags] = tcp-syn|tcp-ack", "ip[8] = 1", "ip[6] & 0x40 != 0", "udp[4:2] > 100", "icmp[icmptype] = icmp-echo",

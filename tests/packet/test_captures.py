@@ -20,6 +20,7 @@ CAPTURES = sorted(glob.glob(os.path.join(FOLDER, "**", "*.pcap*"), recursive=Tru
 def mutate(rng, raw):
     data = bytearray(raw)
     for _ in range(rng.randint(1, 8)):
+        data += bytes(max(0, 14 - len(data)))
         what = rng.randrange(4)
         if what == 0:
             data[rng.randrange(len(data))] = rng.randrange(256)
@@ -30,8 +31,6 @@ def mutate(rng, raw):
         else:
             at = rng.randrange(len(data))
             data[at:at + 2] = rng.choice([b"\0\0", b"\xff\xff", b"\0\1", b"\x7f\xff", b"\x2c\0", b"\x3c\0"])
-        if len(data) < 14:
-            data += bytes(14 - len(data))
     return bytes(data)
 
 

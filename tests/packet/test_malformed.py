@@ -127,7 +127,7 @@ ROWS = [
     ("icmp error quoting 19 bytes", quoted4(19), "parse_icmp"),
     ("icmp error quoting 27 bytes", quoted4(27), "parse_icmp"),
     ("icmpv6 cut", v6(58, b"\x80\x00"), "parse_icmp"),
-    ("icmpv6 error quoting 40 bytes", frame(ether(), ip6(OUT6, IN6), Raw(b"\x01\x04\0\0\0\0\0\0" + bytes(IPv6(src=IN6, dst=OUT6, nh=6, plen=20))), pad=False), "parse_icmp"),
+    ("icmpv6 error quoting 40 bytes", frame(ether(), ip6(OUT6, IN6, nh=58), Raw(b"\x01\x04\0\0\0\0\0\0" + bytes(IPv6(src=IN6, dst=OUT6, nh=6, plen=20))), pad=False), "parse_icmp"),
 ]
 
 

@@ -333,6 +333,88 @@ static void the_index_fills_beyond_its_plan(void **unused)
 	sp_index_free(&index);
 }
 
+/* Removals and additions in a crowded index: entries are moved away and back home, and the counts stay exact. */
+static void the_index_stays_exact_under_churn(void **unused)
+{
+	enum { ENTRIES = 9000, STEPS = 100000 };
+	struct sp_index index = {0};
+	uint32_t *hash = test_calloc(ENTRIES, sizeof(hash[0]));
+	unsigned int n = 0, capacity;
+	(void)unused;
+
+	assert_int_equal(sp_index_init(&index, 7000, SOCKET_ID_ANY), 0);
+	capacity = index.n * SP_INDEX_WAYS;
+	for (unsigned int step = 0; step < STEPS; step++) {
+		if (n < capacity / 100 * 88) {
+			hash[n] = (uint32_t)next_random();
+			assert_true(sp_index_add(&index, sp_index_primary(&index, hash[n]), (uint16_t)hash[n] | 1, hash[n] >> 4));
+			n++;
+		} else {
+			unsigned int i = (unsigned int)(next_random() % n);
+
+			assert_true(sp_index_remove(&index, sp_index_primary(&index, hash[i]), (uint16_t)hash[i] | 1, hash[i] >> 4));
+			hash[i] = hash[--n];
+		}
+		if (step % 500 == 0)
+			assert_int_equal(entries_of(&index), n);
+	}
+	test_free(hash);
+	sp_index_free(&index);
+}
+
+/* Sessions of one forced hash: more of one tag than a bucket holds, so that a burst meets foreign keys under its tag first. */
+static void equal_tags_in_both_buckets_are_told_apart(void **unused)
+{
+	const uint32_t hash = 0x12345678;
+	struct sp_sessions *sessions = table_of(1000, 64);
+	struct sp_burst *burst = test_calloc(1, sizeof(*burst));
+	uint32_t ref[12];
+	(void)unused;
+
+	burst->n = 24;
+	for (uint32_t i = 0; i < 12; i++) {
+		struct sp_session_state init = {.state = SP_STATE_UDP_NEW};
+		struct sp_key *key = &burst->packet[i].key, *reply = &burst->packet[12 + i].key;
+
+		*key = key_of(SP_FAMILY_IPV4, IPPROTO_UDP, i);
+		sp_key_reverse(key, reply);
+		burst->packet[i].hash = burst->packet[12 + i].hash = hash;
+		burst->packet[i].kind = burst->packet[12 + i].kind = SP_KIND_FLOW;
+		ref[i] = sp_session_insert(sessions, key, hash, reply, hash, &init, 0, 0);
+		assert_int_not_equal(ref[i], SP_SESSION_NONE);
+	}
+	sp_sessions_lookup_burst(sessions, burst);
+	for (uint32_t i = 0; i < 12; i++) {
+		assert_int_equal(burst->session[i], ref[i]);
+		assert_int_equal(burst->session[12 + i], ref[i] | SP_SESSION_REPLY);
+	}
+	test_free(burst);
+	sp_sessions_free(sessions);
+}
+
+/* The original tuple finds room and the reply does not: nothing stays behind. */
+static void a_reply_without_room_takes_the_original_back(void **unused)
+{
+	const uint32_t hash = 0x12345678;
+	struct sp_sessions *sessions = table_of(1000, 64);
+	const struct sp_sessions_counters *counters = sp_sessions_counters(sessions);
+	(void)unused;
+
+	for (uint32_t i = 0; i < 200 && counters->refused < 50; i++) {
+		struct sp_session_state init = {.state = SP_STATE_UDP_NEW};
+		struct sp_key key = key_of(SP_FAMILY_IPV4, IPPROTO_UDP, i), reply;
+		uint32_t ref;
+
+		sp_key_reverse(&key, &reply);
+		ref = sp_session_insert(sessions, &key, hash_of(&key), &reply, hash, &init, 0, 0);
+		assert_int_equal(find_key(sessions, &key), ref);
+		assert_consistent(sessions);
+	}
+	assert_in_range(counters->created, 2 * SP_INDEX_WAYS - 4, 2 * SP_INDEX_WAYS);
+	assert_int_equal(counters->refused, 50);
+	sp_sessions_free(sessions);
+}
+
 static void the_alternative_is_its_own_inverse(void **unused)
 {
 	(void)unused;
@@ -484,6 +566,9 @@ int main(void)
 		cmocka_unit_test(a_full_table_refuses_and_recovers),
 		cmocka_unit_test(removing_twice_does_nothing),
 		cmocka_unit_test(the_index_fills_beyond_its_plan),
+		cmocka_unit_test(the_index_stays_exact_under_churn),
+		cmocka_unit_test(equal_tags_in_both_buckets_are_told_apart),
+		cmocka_unit_test(a_reply_without_room_takes_the_original_back),
 		cmocka_unit_test(the_alternative_is_its_own_inverse),
 		cmocka_unit_test(every_way_of_a_bucket_is_matched),
 		cmocka_unit_test(bursts_agree_with_single_lookups),

@@ -168,7 +168,7 @@ static void a_flow_end(void **state)
 	assert_string_equal(text_at(json, NULL, "proto"), "TCP");
 	assert_int_equal(number_at(json, NULL, "src_port"), 40000);
 	assert_int_equal(number_at(json, NULL, "dest_port"), 443);
-	assert_int_equal(number_at(json, NULL, "flow_id"), (json_int_t)1 << 53);
+	assert_in_range(number_at(json, NULL, "flow_id"), 1, ((json_int_t)1 << 53) - 1);
 	assert_int_equal(number_at(json, NULL, "rule"), 10);
 	assert_int_equal(json_integer_value(json_array_get(json_object_get(json, "vlan"), 0)), 20);
 	assert_int_equal(json_integer_value(json_array_get(json_object_get(json, "vlan"), 1)), 7);
@@ -183,6 +183,27 @@ static void a_flow_end(void **state)
 	assert_string_equal(text_at(json, "flow", "reason"), "tcp");
 	assert_non_null(json_object_get(json, "community_id"));
 	json_decref(json);
+}
+
+static void flow_ids_stay_apart_and_exact(void **state)
+{
+	static const uint64_t ids[] = {1, 2, (uint64_t)1 << 32, (uint64_t)1 << 56, (uint64_t)1 << 63, UINT64_MAX, UINT64_MAX - 1};
+	struct sp_event event = {.type = SP_EVENT_DROP, .key = key_of("10.0.0.1", "192.0.2.10", IPPROTO_TCP, 40000, 443)};
+	struct sp_eve_names names = {0};
+	json_int_t seen[sizeof(ids) / sizeof(ids[0])];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		json_t *json;
+
+		event.flow_id = ids[i];
+		json = parsed(&event, &names);
+		seen[i] = number_at(json, NULL, "flow_id");
+		assert_in_range(seen[i], 1, ((json_int_t)1 << 53) - 1);
+		for (size_t k = 0; k < i; k++)
+			assert_int_not_equal(seen[i], seen[k]);
+		json_decref(json);
+	}
 }
 
 static void drops_and_alerts(void **state)
@@ -259,7 +280,7 @@ static void names_cannot_break_a_line(void **state)
 	/* Everything at its longest. */
 	signature.msg = signature.category = longest;
 	memset(&event, 0xff, sizeof(event));
-	event.flow_id = event.bytes[0] = event.bytes[1] = INT64_MAX;
+	event.bytes[0] = event.bytes[1] = INT64_MAX;
 	event.type = SP_EVENT_ALERT;
 	event.key.family = SP_FAMILY_IPV6;
 	json_decref(parsed(&event, &names));
@@ -570,6 +591,7 @@ int main(void)
 		cmocka_unit_test(sha1_of_rfc_3174),
 		cmocka_unit_test(community_ids_of_the_specification),
 		cmocka_unit_test(a_flow_end),
+		cmocka_unit_test(flow_ids_stay_apart_and_exact),
 		cmocka_unit_test(drops_and_alerts),
 		cmocka_unit_test(names_cannot_break_a_line),
 		cmocka_unit_test_setup_teardown(stop_writes_everything, setup, teardown),

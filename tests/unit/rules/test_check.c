@@ -351,7 +351,7 @@ static const struct {
 	{"reject default: udp 192.0.2.1 > 192.0.2.2 dscp=0",
 		"no rule matches and the default drops it; rule 20 would allow it, but dscp wants ef and the packet has 0"},
 	{"allow 99: tcp 192.0.2.1 > 192.0.2.2:80 from inside to outside", "there is no rule 99"},
-	{"drop: arp", "builtin allows it before the rules"},
+	{"drop: arp", "a builtin allows it"},
 	{"allow default: arp", "builtin allows it"},
 	{"permit: arp", "starts with allow, drop or reject"},
 	{"allow ten: arp", "stands a rule's id, default or builtin"},

@@ -167,7 +167,7 @@ static const struct {
 						 "  step     rule 15 (test.rules:7): dscp wants ef, the packet has 1: went on\n"
 						 "  nearest  rule 25 (test.rules:9) would allow, but is not enabled\n"
 						 "  note     the rules name zones and the description none: add 'from ZONE to ZONE'\n"},
-	{"arp", "allow: builtin arp, before the rules\n  packet   arp\n"},
+	{"arp", "allow: builtin arp, because no rule names its ethertype\n  packet   arp\n"},
 };
 
 static void test_print(void **state)

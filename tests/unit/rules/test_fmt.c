@@ -61,10 +61,10 @@ static void test_canonical_text(void **state)
 			"rules = (\n    \"1 allow\",\n    @include \"a.inc\"\n    \"2 drop\"\n);\n"},
 		{"rules=(\n@include   \"a.inc\" # x\n,\"2 drop\")", "rules = (\n    @include \"a.inc\"  # x\n    ,\n    \"2 drop\"\n);\n"},
 		{"@include \"a.inc\"\na=1", "@include \"a.inc\"\na = 1;\n"},
-		{"a = [ \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\", "
-		 "\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" B20 "\", 3 ];",
-			"a = [ \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\n"
-			"    \"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" B20 "\", 3 ];\n"},
+		{"a = ( \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\", "
+		 "\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" B20 "\", 3 );",
+			"a = ( \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\n"
+			"    \"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" B20 "\", 3 );\n"},
 	};
 
 	(void)state;

@@ -2,6 +2,7 @@
 /* From text to policy: what a good file becomes, and the line and words for each fault of a bad one. */
 #include "rules/read.h"
 
+#include <errno.h>
 #include <hs/hs.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -396,6 +397,29 @@ static void test_zones(void **state)
 	sp_policy_free(policy);
 }
 
+static void test_zone_table(void **state)
+{
+	static const char *const bad[] = {"", "1a", "a b", "tcp_flags", "log", "a.b", "abcdefghijklmnopqrstuvwxyz012345"};
+	struct sp_zones *zones = calloc(1, sizeof(*zones)); /* on the heap, so that ASan sees a write past its names */
+	char name[16];
+
+	(void)state;
+	assert_non_null(zones);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(sp_zone_index(zones, bad[i], strlen(bad[i])), -EINVAL);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < SP_ZONES_MAX; i++) {
+			snprintf(name, sizeof(name), "z%d", i);
+			assert_int_equal(sp_zone_index(zones, name, strlen(name)), i);
+		}
+	}
+	assert_int_equal(sp_zone_index(zones, "more", 4), -ENOSPC);
+	zones->closed = true;
+	assert_int_equal(sp_zone_index(zones, "more", 4), -ENOENT);
+	assert_int_equal(sp_zone_index(zones, "z31", 3), 31);
+	free(zones);
+}
+
 static void test_files(void **state)
 {
 	struct sp_diags diags = {0};
@@ -514,6 +538,7 @@ int main(void)
 		cmocka_unit_test(test_many_faults_bounded),
 		cmocka_unit_test(test_many_rules),
 		cmocka_unit_test(test_zones),
+		cmocka_unit_test(test_zone_table),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_api_body),
 		cmocka_unit_test(test_load),
