@@ -11,8 +11,9 @@
 struct sp_limit_table; /* per-source buckets and per-source session counts, shared by all workers */
 
 /*
- * Room for `sources` sources with a rate and as many with a count (1..2^28, rounded up to a power of two). Pages are touched as they are
- * used. A bucket is free again as soon as it is full of tokens. NULL with errno (ENOMEM, EINVAL, or the kernel's when it gives no secret).
+ * Room for `sources` sources with a rate and as many with a count (1..2^28, rounded up to a power of two): 128 bytes each, touched as they
+ * are used. A bucket is free again as soon as it is full of tokens. NULL with errno (ENOMEM, EINVAL, or the kernel's when it gives no
+ * secret).
  */
 struct sp_limit_table *sp_limit_table_create(uint32_t sources);
 void sp_limit_table_free(struct sp_limit_table *table);

@@ -24,6 +24,10 @@ struct sp_port;
  * the port, hash by sp_key_hash) or drops it with a parse_ or frag_ reason. Restores a VLAN tag that hardware stripped
  * (RTE_MBUF_F_RX_VLAN_STRIPPED, QINQ) into the frame, so that later stages see the frame as on the wire. Headers may span segments: they
  * are read with bounds checked against pkt_len, whatever the segmentation. Frames are at most 65,535 bytes long.
+ *
+ * ICMP types 3, 11 and 12 and ICMPv6 types 1 to 4 become SP_KIND_ICMP_ERROR with the key of the packet they quote; their own type and code
+ * are at l4_off. A redirect (5, 137) is a flow of its own, so that only a rule lets it pass. After a drop the packet holds as much of the
+ * key as was read, the rest zero, and no hash.
  */
 void sp_parse_packet(const struct sp_port *port, struct sp_burst *burst, unsigned int i);
 

@@ -307,9 +307,6 @@ void sp_sessions_lookup_burst(struct sp_sessions *sessions, struct sp_burst *bur
 		if (ref == SP_SESSION_NONE && !probe->alternative && probe->bits != 0 && probe->bucket->overflow != 0)
 			ref = find(sessions, probe->key, probe->primary, probe->tag);
 		burst->session[probe->packet] = ref;
-		/* The stage after next counts there. */
-		if (ref != SP_SESSION_NONE)
-			rte_prefetch0(&sessions->pool[sp_ref_pool(ref)].cold[ref & SP_SESSION_INDEX]);
 	}
 }
 

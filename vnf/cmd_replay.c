@@ -209,7 +209,7 @@ static int prepare(struct job *job)
 
 static int send_frames(struct job *job)
 {
-	struct sp_frame frame;
+	struct sp_captured frame;
 	char why[SP_WHY_MAX];
 	int rc;
 

@@ -24,6 +24,8 @@ static const char *const drivers[] = {
 
 #define N_DRIVERS (sizeof(drivers) / sizeof(drivers[0]))
 
+#define PCI_DEVICE_MAX 31 /* a bus has no more; DPDK's parser does not mind */
+
 static int parse_vdev(const char *text, struct sp_device *out, char *why, size_t why_size)
 {
 	size_t name_len = strcspn(text, ",");
@@ -73,7 +75,7 @@ int sp_device_parse(const char *text, struct sp_device *out, char *why, size_t w
 		}
 		device.kind = SP_DEVICE_MAC;
 		rte_ether_format_addr(device.name, sizeof(device.name), &device.mac);
-	} else if (rte_pci_addr_parse(text, &pci) == 0) {
+	} else if (rte_pci_addr_parse(text, &pci) == 0 && pci.devid <= PCI_DEVICE_MAX) {
 		device.kind = SP_DEVICE_PCI;
 		rte_pci_device_name(&pci, device.name, sizeof(device.name));
 	} else {

@@ -174,6 +174,8 @@ int sp_launch_workers(struct sp_launch *launch, const struct sp_launch_options *
 		if (dataplane->workers[w] == NULL)
 			return errno == ENOMEM ? no_memory(why, "the session table")
 					       : fail(-errno, why, "worker %u cannot be made: %s", w, strerror(errno));
+		if (rte_lcore_is_enabled(w + 1))
+			dataplane->workers[w]->core = (unsigned int)rte_lcore_to_cpu_id((int)w + 1);
 	}
 	return 0;
 }

@@ -57,7 +57,7 @@ struct sp_replay {
 	uint64_t batch_now_ns;
 	struct rte_mbuf *batch[SP_BURST_MAX];
 	uint64_t batch_ns[SP_BURST_MAX];
-	uint8_t bytes[SP_FRAME_MAX];
+	uint8_t bytes[SP_CAPTURED_MAX];
 };
 
 /* --- ports ----------------------------------------------------------------------------------------------------------------------- */
@@ -153,7 +153,7 @@ static int make_pair(struct sp_replay *replay, uint8_t zone0, uint8_t zone1, cha
 }
 
 /* Index of the port that the frame came in by, or -errno. */
-static int choose_port(struct sp_replay *replay, const struct sp_frame *frame, char *why)
+static int choose_port(struct sp_replay *replay, const struct sp_captured *frame, char *why)
 {
 	uint8_t from, to;
 	bool reverse;
@@ -321,11 +321,11 @@ static void collect(struct sp_replay *replay)
 	}
 	for (unsigned int i = 0; i < SP_BURST_MAX + n_built; i++) {
 		struct rte_mbuf *mbuf = i < SP_BURST_MAX ? sent[i] : built[i - SP_BURST_MAX];
-		struct sp_frame frame;
+		struct sp_captured frame;
 
 		if (mbuf == NULL)
 			continue;
-		frame.len = RTE_MIN(mbuf->pkt_len, (uint32_t)SP_FRAME_MAX);
+		frame.len = RTE_MIN(mbuf->pkt_len, (uint32_t)SP_CAPTURED_MAX);
 		frame.data = rte_pktmbuf_read(mbuf, 0, frame.len, replay->bytes);
 		frame.ns = i < SP_BURST_MAX ? replay->batch_ns[i] : replay->last_ns;
 		if (replay->options->writer != NULL && frame.data != NULL)
@@ -376,7 +376,7 @@ static int flush(struct sp_replay *replay, char *why)
 
 /* --- one frame ------------------------------------------------------------------------------------------------------------------- */
 
-static struct rte_mbuf *make_mbuf(struct rte_mempool *pool, const struct sp_frame *frame)
+static struct rte_mbuf *make_mbuf(struct rte_mempool *pool, const struct sp_captured *frame)
 {
 	struct rte_mbuf *head = NULL;
 	uint32_t done = 0;
@@ -405,7 +405,7 @@ err:
 }
 
 /* Moves the firewall's clock to the frame's time: forward only, and not by more than it can count at once. */
-static void advance(struct sp_replay *replay, const struct sp_frame *frame)
+static void advance(struct sp_replay *replay, const struct sp_captured *frame)
 {
 	if (replay->n == 0) {
 		replay->last_ns = frame->ns;
@@ -417,7 +417,7 @@ static void advance(struct sp_replay *replay, const struct sp_frame *frame)
 	replay->last_ns = frame->ns;
 }
 
-int sp_replay_frame(struct sp_replay *replay, const struct sp_frame *frame, char *why)
+int sp_replay_frame(struct sp_replay *replay, const struct sp_captured *frame, char *why)
 {
 	uint64_t now_ns;
 	struct rte_mbuf *mbuf;

@@ -48,7 +48,7 @@ struct sp_replay;
 struct sp_replay *sp_replay_create(const struct sp_replay_options *options, struct sp_ruleset *ruleset, char *why);
 
 /* Puts in one frame; n counts from 1. 0, or -errno with a sentence in why: more zone pairs than there can be ports, a fault of ours. */
-int sp_replay_frame(struct sp_replay *replay, const struct sp_frame *frame, char *why);
+int sp_replay_frame(struct sp_replay *replay, const struct sp_captured *frame, char *why);
 
 /* Sends what is collected through, drains, and checks the accounting equation. 0, or -EPROTO with the figures in why. */
 int sp_replay_finish(struct sp_replay *replay, char *why);

@@ -21,7 +21,7 @@ struct sp_capture {
 	int link_type;
 	bool us; /* microseconds in the file */
 	uint64_t truncated;
-	uint8_t frame[SP_FRAME_MAX]; /* with the header that we made */
+	uint8_t frame[SP_CAPTURED_MAX]; /* with the header that we made */
 };
 
 struct sp_capture_writer {
@@ -167,15 +167,15 @@ static uint32_t own_header(int link_type, const uint8_t *data, uint32_t len, uin
 	}
 }
 
-static void add_header(struct sp_capture *capture, struct sp_frame *frame)
+static void add_header(struct sp_capture *capture, struct sp_captured *frame)
 {
 	uint16_t type, by_version;
 	uint32_t skip = own_header(capture->link_type, frame->data, frame->len, &type);
 	uint32_t len = frame->len > skip ? frame->len - skip : 0;
 	const uint8_t *packet = len > 0 ? frame->data + skip : NULL;
 
-	if (len > SP_FRAME_MAX - ETHER_BYTES)
-		len = SP_FRAME_MAX - ETHER_BYTES;
+	if (len > SP_CAPTURED_MAX - ETHER_BYTES)
+		len = SP_CAPTURED_MAX - ETHER_BYTES;
 	by_version = ip_header(capture->frame, packet, len);
 	if (type == 0)
 		type = by_version;
@@ -189,7 +189,7 @@ static void add_header(struct sp_capture *capture, struct sp_frame *frame)
 	frame->len = len + ETHER_BYTES;
 }
 
-int sp_capture_next(struct sp_capture *capture, struct sp_frame *frame, char *why, size_t why_size)
+int sp_capture_next(struct sp_capture *capture, struct sp_captured *frame, char *why, size_t why_size)
 {
 	struct pcap_pkthdr *header;
 	const u_char *data;
@@ -204,8 +204,8 @@ int sp_capture_next(struct sp_capture *capture, struct sp_frame *frame, char *wh
 	frame->data = data;
 	frame->len = header->caplen;
 	frame->ns = (uint64_t)header->ts.tv_sec * NS_PER_SEC + (uint64_t)header->ts.tv_usec;
-	if (frame->len > SP_FRAME_MAX)
-		frame->len = SP_FRAME_MAX;
+	if (frame->len > SP_CAPTURED_MAX)
+		frame->len = SP_CAPTURED_MAX;
 	if (frame->len < header->len)
 		capture->truncated++;
 	if (capture->link_type != DLT_EN10MB)
@@ -225,7 +225,7 @@ struct sp_capture_writer *sp_capture_create(const char *path, const struct sp_ca
 	}
 	writer->us = like->us;
 	writer->pcap = pcap_open_dead_with_tstamp_precision(
-		DLT_EN10MB, SP_FRAME_MAX, writer->us ? PCAP_TSTAMP_PRECISION_MICRO : PCAP_TSTAMP_PRECISION_NANO);
+		DLT_EN10MB, SP_CAPTURED_MAX, writer->us ? PCAP_TSTAMP_PRECISION_MICRO : PCAP_TSTAMP_PRECISION_NANO);
 	if (writer->pcap != NULL)
 		writer->dumper = pcap_dump_open(writer->pcap, path);
 	if (writer->dumper != NULL)
@@ -237,7 +237,7 @@ struct sp_capture_writer *sp_capture_create(const char *path, const struct sp_ca
 	return NULL;
 }
 
-void sp_capture_write(struct sp_capture_writer *writer, const struct sp_frame *frame)
+void sp_capture_write(struct sp_capture_writer *writer, const struct sp_captured *frame)
 {
 	struct pcap_pkthdr header = {.caplen = frame->len, .len = frame->len};
 

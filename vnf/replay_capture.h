@@ -8,9 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SP_FRAME_MAX 65535 /* bytes of a frame that the packet path takes */
+#define SP_CAPTURED_MAX 65535 /* bytes of a frame that the packet path takes */
 
-struct sp_frame {
+struct sp_captured {
 	const uint8_t *data; /* Ethernet header first; the capture's, until the next call */
 	uint32_t len;
 	uint64_t ns; /* when it was captured, since the epoch */
@@ -26,9 +26,9 @@ struct sp_capture *sp_capture_open(const char *path, char *why, size_t why_size)
  * Next frame. Link types without an Ethernet header get one: MAC addresses made from the IP addresses, so that each host keeps its own.
  * 1; 0 at the end; -EIO with a sentence in why when the file is broken from here on.
  */
-int sp_capture_next(struct sp_capture *capture, struct sp_frame *frame, char *why, size_t why_size);
+int sp_capture_next(struct sp_capture *capture, struct sp_captured *frame, char *why, size_t why_size);
 
-/* Frames of which the capture, or SP_FRAME_MAX, lacks the end. */
+/* Frames of which the capture, or SP_CAPTURED_MAX, lacks the end. */
 uint64_t sp_capture_truncated(const struct sp_capture *capture);
 
 void sp_capture_close(struct sp_capture *capture);
@@ -38,7 +38,7 @@ struct sp_capture_writer;
 /* Creates a pcap file of Ethernet frames with the time resolution of the capture that was read. NULL with a sentence in why. */
 struct sp_capture_writer *sp_capture_create(const char *path, const struct sp_capture *like, char *why, size_t why_size);
 
-void sp_capture_write(struct sp_capture_writer *writer, const struct sp_frame *frame);
+void sp_capture_write(struct sp_capture_writer *writer, const struct sp_captured *frame);
 
 /* Closes the file. 0, or -errno when not all could be written. */
 int sp_capture_finish(struct sp_capture_writer *writer);

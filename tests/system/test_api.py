@@ -64,10 +64,10 @@ def test_sessions_filter_and_kill(lab):
 
 def test_explain(lab):
     status, got = lab.api("POST", "/v1/explain", body=f"tcp {LEFT4}:40000 > {RIGHT4}:80 from inside to outside")
-    assert status == 200 and got["action"] == "allow"
+    assert status == 200 and got["verdict"] == "allow"
     status, got = lab.api("POST", "/v1/explain", body=json.dumps({"packet": f"tcp {LEFT4}:40000 > {RIGHT4}:81 from inside to outside"}),
                           headers={"Content-Type": "application/json"})
-    assert status == 200 and got["action"] == "drop"
+    assert status == 200 and got["verdict"] == "drop"
     assert lab.api("POST", "/v1/explain", body="gibberish")[0] in (400, 422)
     assert lab.api("POST", "/v1/explain", body="{ not json", headers={"Content-Type": "application/json"})[0] == 400
 
@@ -89,7 +89,7 @@ def test_metrics_and_stats_agree(lab):
 @pytest.mark.parametrize("method,path,status", [
     ("GET", "/", 404), ("GET", "/v1/nothing", 404), ("GET", "/v1/rules/99999", 404), ("GET", "/v1/rules/x", 404), ("POST", "/v1/stats", 405), ("DELETE", "/v1/rules", 405),
     ("GET", "/v1/stats?x=1", 400), ("GET", "/v1/sessions?ip=banana", 400), ("GET", "/v1/sessions?port=70000", 400), ("GET", "/v1/sessions?limit=0", 400),
-    ("GET", "/v1/sessions?cursor=zzz", 400), ("GET", "/../../etc/passwd", 404), ("GET", "/v1/%00", 404)])
+    ("GET", "/v1/sessions?cursor=zzz", 400), ("GET", "/../../etc/passwd", 404), ("GET", "/v1/%00", 400)])
 def test_wrong_requests_are_problems(lab, method, path, status):
     got, problem = lab.api(method, path)
     assert got == status, problem

@@ -430,6 +430,29 @@ static void test_damaged(void **unused)
 	}
 }
 
+/* Eight bytes behind the quoted IP header are what an error must bring, whatever the protocol. */
+static void test_quote_length(void **unused)
+{
+	static const char *const about[] = {
+		"tcp4", "udp4", "sctp4", "gre4", "icmp4 echo", "tcp4 ip options", "tcp6", "tcp6 long chain", "esp6"};
+	struct sp_frame quoted, frame;
+
+	(void)unused;
+	for (size_t i = 0; i < RTE_DIM(about); i++) {
+		size_t header;
+		bool v6;
+
+		sample(about[i], &quoted);
+		v6 = quoted.bytes[quoted.l3] >> 4 == 6;
+		header = quoted.l4 - quoted.l3;
+		for (size_t quote = 0; quote < header + 12; quote++) {
+			sp_frame_build_error(&frame, &quoted, v6 ? 1 : 3, 0, quote);
+			check_reason(about[i], parse_all_ways(about[i], frame.bytes, frame.len, true),
+				quote < header + 8 ? SP_DROP_PARSE_ICMP : SP_DROP_NONE);
+		}
+	}
+}
+
 static void test_vlan_depth(void **unused)
 {
 	struct sp_frame_spec spec = {.tpid = {0x9100, 0x8100, 0x88a8}, .tci = {5, 6, 7}};
@@ -740,6 +763,7 @@ int main(void)
 		cmocka_unit_test(test_mutations),
 		cmocka_unit_test(test_found),
 		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_quote_length),
 		cmocka_unit_test(test_vlan_depth),
 		cmocka_unit_test(test_extension_bounds),
 		cmocka_unit_test(test_checksum_policies),

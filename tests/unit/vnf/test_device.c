@@ -63,7 +63,8 @@ static void test_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		assert_true(sp_device_parse(bad[i][0], &device, why, sizeof(why)) < 0);
+		if (sp_device_parse(bad[i][0], &device, why, sizeof(why)) == 0)
+			fail_msg("\"%s\" is accepted", bad[i][0]);
 		if (strstr(why, bad[i][1]) == NULL)
 			fail_msg("%s: \"%s\" is not in \"%s\"", bad[i][0], bad[i][1], why);
 		assert_int_equal(device.kind, SP_DEVICE_NONE);
