@@ -181,7 +181,7 @@ lint: deps-lint deps-test ## layout, include direction, cppcheck, shellcheck, wa
 	clang-format --dry-run -Werror $(FORMATTED)
 	tests/lint/structure.sh
 	shellcheck $(SCRIPTS)
-	cppcheck -q -j2 --error-exitcode=1 --inline-suppr --enable=warning,portability,performance --std=c11 -I. -D__x86_64__ -DSP_VERSION='""' \
+	cppcheck -q -j2 --error-exitcode=1 --inline-suppr --enable=warning,portability,performance --std=c11 -I. -D__x86_64__ -DSP_VERSION='""' '-Djson_array_foreach(a,i,v)=for(;;)' \
 		--suppress=missingIncludeSystem --suppress=preprocessorErrorDirective rules dataplane mgmt vnf
 	@$(MAKE) --no-print-directory -j2 CC=gcc all
 	@$(MAKE) --no-print-directory -j2 CC=clang all

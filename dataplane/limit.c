@@ -65,15 +65,16 @@ struct gcra {
 	uint64_t now, cost, span; /* in TAT units; span: empty to full */
 };
 
-/* Time in which `rate` gives `units`, rounded to nearest, at most TAT_SPAN_MAX. */
-static uint64_t duration(uint64_t units, uint64_t rate)
+/* Time in which the limit's rate gives `units`, rounded to nearest, at most TAT_SPAN_MAX. */
+static uint64_t duration(uint64_t units, const struct sp_limit *limit)
 {
+	uint64_t period = TAT_SECOND * (limit->period_sec > 1 ? limit->period_sec : 1), rate = limit->rate;
 	unsigned __int128 t;
 
-	if (units < UINT64_MAX / TAT_SECOND / 2 && rate < UINT64_MAX / 2)
-		t = (units * TAT_SECOND + rate / 2) / rate;
+	if (units < UINT64_MAX / period / 2 && rate < UINT64_MAX / 2)
+		t = (units * period + rate / 2) / rate;
 	else
-		t = ((unsigned __int128)units * TAT_SECOND + rate / 2) / rate;
+		t = ((unsigned __int128)units * period + rate / 2) / rate;
 	return t > TAT_SPAN_MAX ? TAT_SPAN_MAX : (uint64_t)t;
 }
 
@@ -362,8 +363,8 @@ uint8_t sp_limit_take(struct sp_limit_table *table, struct sp_rule_shared *share
 	if (limit->rate == 0)
 		return SP_DROP_LIMIT;
 	g.now = now_ns << 8;
-	g.cost = duration(units, limit->rate);
-	g.span = duration(limit->burst, limit->rate);
+	g.cost = duration(units, limit);
+	g.span = duration(limit->burst, limit);
 	if (!limit->per_src)
 		return take_shared(&shared->limit_tat, &g);
 	return take_source(table, fingerprint(table, slot, src, limit->src_bits4, limit->src_bits6), &g);

@@ -37,7 +37,7 @@ struct sp_sessions {
 	sp_session_end_fn end_fn;
 	void *end_context;
 
-	/* The wheel's clock: 64 bits made from the 32 that callers have. `tick` is the first tick whose slot is not empty-looked yet. */
+	/* The wheel's clock: 64 bits made from the 32 that callers have. `tick` is the first whose slot is not done. */
 	uint64_t clock_ms, tick;
 	uint32_t seen_ms;
 	bool started;

@@ -93,6 +93,7 @@ static uint64_t hash_limit(uint64_t hash, const struct sp_limit *limit)
 {
 	hash = sp_hash_mix(hash, (uint64_t)limit->unit << 24 | limit->per_src << 16 | limit->src_bits4 << 8 | limit->src_bits6);
 	hash = sp_hash_mix(hash, limit->rate);
+	hash = sp_hash_mix(hash, limit->period_sec);
 	return sp_hash_mix(hash, limit->burst);
 }
 

@@ -142,12 +142,9 @@ static int take_rate(const char **s, struct sp_limit *limit, uint64_t *scale, co
 	*why = "the rate needs a unit: /s, /m or /h counts what is opened, pps or Mbit/s every packet";
 	if (take_unit(s, &limit->unit, scale, &period_sec) != 0)
 		return -EINVAL;
-	/* sp_limit counts in whole units a second: a rate that would have to be rounded is refused, not bent. */
-	*why = "the rate is no whole number a second: 60/m is 1/s, 7200/h is 2/s";
-	if (rate % period_sec != 0)
-		return -EINVAL;
-	limit->rate = (uint64_t)rate / period_sec * *scale;
-	limit->burst = limit->rate;
+	limit->period_sec = period_sec;
+	limit->rate = (uint64_t)rate * *scale;
+	limit->burst = limit->rate > period_sec ? limit->rate / period_sec : 1;
 	return 0;
 }
 

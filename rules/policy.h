@@ -99,8 +99,9 @@ struct sp_limit {
 	bool per_src;
 	uint8_t src_bits4; /* prefix length that names a source, 32 and 64 by default */
 	uint8_t src_bits6;
-	uint64_t rate;  /* units per second, above 0 */
-	uint64_t burst; /* units, above 0; one second's worth when the file says nothing */
+	uint32_t period_sec; /* of the rate: 1, 60 or 3600; 0 is 1 */
+	uint64_t rate;       /* units per period, above 0 */
+	uint64_t burst;      /* units, above 0; one second's worth, at least 1, when the file says nothing */
 };
 
 enum sp_log { SP_LOG_NONE = 0, SP_LOG_START = 1, SP_LOG_END = 2, SP_LOG_BOTH = 3 }; /* END also logs denials: `log` alone */

@@ -211,12 +211,12 @@ int sp_eal_start(const struct sp_eal_options *options, char *why, size_t why_siz
 	sp_eal_capture_end(&capture, said, sizeof(said));
 	for (int i = 0; i < args.n; i++)
 		free(args.v[i]);
+	/* EAL makes a folder even when it is to share nothing; empty, it can go at once. */
+	rmdir(rte_eal_get_runtime_dir());
 	if (rc < 0) {
 		explain_failure(options, error, said, why, why_size);
 		return error != 0 ? -error : -EIO;
 	}
-	/* EAL makes a folder even when it is to share nothing; empty, it can go at once. */
-	rmdir(rte_eal_get_runtime_dir());
 	return 0;
 }
 

@@ -51,23 +51,33 @@ static void rate_and_burst_are_exact(void **state)
 {
 	static const struct {
 		uint64_t rate, burst, units, step_ns, span_ns;
+		uint32_t period_sec;
 	} cases[] = {
-		{100, 200, 1, SEC / 1000, 20 * SEC}, {1, 1, 1, SEC / 10, 100 * SEC}, {1000000, 1000, 1, 100, SEC / 10},
-		{10 * SEC, 10 * SEC / 100, 512, 10, SEC / 100},   /* 10 Gbit/s of 64-byte frames */
-		{100 * SEC, 100 * SEC / 1000, 512, 2, SEC / 200}, /* 100 Gbit/s */
-		{10 * SEC, 10 * SEC / 100, 12144, 100, SEC / 10}, /* of 1,518-byte frames */
-		{3, 10, 1, SEC / 50, 100 * SEC},                  /* a period that is no whole number */
+		{100, 200, 1, SEC / 1000, 20 * SEC, 1},
+		{1, 1, 1, SEC / 10, 100 * SEC, 1},
+		{1000000, 1000, 1, 100, SEC / 10, 1},
+		{10 * SEC, 10 * SEC / 100, 512, 10, SEC / 100, 1},   /* 10 Gbit/s of 64-byte frames */
+		{100 * SEC, 100 * SEC / 1000, 512, 2, SEC / 200, 1}, /* 100 Gbit/s */
+		{10 * SEC, 10 * SEC / 100, 12144, 100, SEC / 10, 1}, /* of 1,518-byte frames */
+		{3, 10, 1, SEC / 50, 100 * SEC, 1},                  /* an interval that is no whole number */
+		{20, 5, 1, SEC / 10, 1000 * SEC, 60},                /* 20 a minute */
+		{7, 3, 1, SEC, 10000 * SEC, 3600},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		for (int per_src = 0; per_src < 2; per_src++) {
 			struct sp_rule_shared shared = {0};
-			struct sp_limit limit = {
-				.per_src = per_src, .src_bits4 = 32, .src_bits6 = 64, .rate = cases[i].rate, .burst = cases[i].burst};
+			struct sp_limit limit = {.per_src = per_src,
+				.src_bits4 = 32,
+				.src_bits6 = 64,
+				.rate = cases[i].rate,
+				.burst = cases[i].burst,
+				.period_sec = cases[i].period_sec};
 			struct sp_addr src = addr4(0xc0000200u + (uint32_t)i);
 			uint64_t got = admitted(&limit, &shared, &src, cases[i].units, 5 * SEC, cases[i].step_ns, cases[i].span_ns);
-			double want = (double)cases[i].rate * (double)cases[i].span_ns / SEC + (double)cases[i].burst;
+			double periods = (double)cases[i].span_ns / SEC / (cases[i].period_sec ? cases[i].period_sec : 1);
+			double want = (double)cases[i].rate * periods + (double)cases[i].burst;
 
 			assert_true((double)got >= want * 0.999 - (double)cases[i].units);
 			assert_true((double)got <= want * 1.001 + (double)cases[i].units);

@@ -170,6 +170,27 @@ static void the_description_is_served(void **state)
 	answer_free(&answer);
 }
 
+/* Every path that is described exists: a method that none has is refused, but not for the path. */
+static void what_is_described_exists(void **state)
+{
+	struct answer answer = client_call(fixture.socket, "GET", "/openapi.yaml", "", NULL, 0);
+	unsigned int n = 0;
+	char *line, *rest = answer.body;
+
+	(void)state;
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		if (strncmp(line, "  /", 3) != 0)
+			continue;
+		line[strcspn(line, "{:")] = '\0';
+		if (line[strlen(line) - 1] == '/')
+			strcat(line, "1"); /* the bytes of {id} follow: there is room */
+		refused("TRACE", line + 2, "", NULL, 405, "method-not-allowed");
+		n++;
+	}
+	assert_true(n >= 10);
+	answer_free(&answer);
+}
+
 static int setup_sessions(void **state)
 {
 	uint32_t slot;
@@ -289,6 +310,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(explain_answers_from_the_rules_in_force, setup_running, teardown),
 		cmocka_unit_test_setup_teardown(metrics_are_well_formed, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_description_is_served, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_described_exists, setup, teardown),
 		cmocka_unit_test_setup_teardown(sessions_are_listed_in_pages, setup_sessions, teardown),
 		cmocka_unit_test_setup_teardown(sessions_are_killed_by_filter, setup_sessions, teardown),
 		cmocka_unit_test_setup_teardown(a_silent_worker_is_a_503, setup, teardown),

@@ -55,15 +55,16 @@ static const struct {
 	{"1 allow log start", SP_FIELD_LOG, "1"},
 	{"1 allow log both", SP_FIELD_LOG, "3"},
 	{"1 allow log false", SP_FIELD_LOG, "0"},
-	{"1 allow limit 100/s", SP_FIELD_LIMIT, "unit 1 rate 100 burst 100 src 0 32 64"},
-	{"1 allow limit 120/m", SP_FIELD_LIMIT, "unit 1 rate 2 burst 2 src 0 32 64"},
-	{"1 allow limit 7200/h", SP_FIELD_LIMIT, "unit 1 rate 2 burst 2 src 0 32 64"},
-	{"1 allow limit '100/s burst 200 per src/24'", SP_FIELD_LIMIT, "unit 1 rate 100 burst 200 src 1 24 64"},
-	{"1 allow limit '100/s per src/56 burst 7'", SP_FIELD_LIMIT, "unit 1 rate 100 burst 7 src 1 32 56"},
-	{"1 allow limit '100/s per src/24,48'", SP_FIELD_LIMIT, "unit 1 rate 100 burst 100 src 1 24 48"},
-	{"1 allow limit '1000 pps'", SP_FIELD_LIMIT, "unit 2 rate 1000 burst 1000 src 0 32 64"},
-	{"1 allow limit '10 Mbit/s burst 1 per src'", SP_FIELD_LIMIT, "unit 3 rate 10000000 burst 1000000 src 1 32 64"},
-	{"1 allow limit 2Gbit/s", SP_FIELD_LIMIT, "unit 3 rate 2000000000 burst 2000000000 src 0 32 64"},
+	{"1 allow limit 100/s", SP_FIELD_LIMIT, "unit 1 rate 100/1 burst 100 src 0 32 64"},
+	{"1 allow limit 20/m", SP_FIELD_LIMIT, "unit 1 rate 20/60 burst 1 src 0 32 64"},
+	{"1 allow limit 120/m", SP_FIELD_LIMIT, "unit 1 rate 120/60 burst 2 src 0 32 64"},
+	{"1 allow limit 7200/h", SP_FIELD_LIMIT, "unit 1 rate 7200/3600 burst 2 src 0 32 64"},
+	{"1 allow limit '100/s burst 200 per src/24'", SP_FIELD_LIMIT, "unit 1 rate 100/1 burst 200 src 1 24 64"},
+	{"1 allow limit '100/s per src/56 burst 7'", SP_FIELD_LIMIT, "unit 1 rate 100/1 burst 7 src 1 32 56"},
+	{"1 allow limit '100/s per src/24,48'", SP_FIELD_LIMIT, "unit 1 rate 100/1 burst 100 src 1 24 48"},
+	{"1 allow limit '1000 pps'", SP_FIELD_LIMIT, "unit 2 rate 1000/1 burst 1000 src 0 32 64"},
+	{"1 allow limit '10 Mbit/s burst 1 per src'", SP_FIELD_LIMIT, "unit 3 rate 10000000/1 burst 1000000 src 1 32 64"},
+	{"1 allow limit 2Gbit/s", SP_FIELD_LIMIT, "unit 3 rate 2000000000/1 burst 2000000000 src 0 32 64"},
 	{"1 allow max_sessions 1000", SP_FIELD_MAX_SESSIONS, "1000"},
 	{"1 allow max_per_source 10", SP_FIELD_MAX_PER_SOURCE, "10"},
 	{"1 allow timeout 8h", SP_FIELD_TIMEOUT, "28800"},
@@ -107,8 +108,8 @@ static void add_addrs(const struct sp_policy *policy, int32_t index)
 
 static void add_limit(const struct sp_limit *l)
 {
-	add("unit %u rate %llu burst %llu src %u %u %u", l->unit, (unsigned long long)l->rate, (unsigned long long)l->burst, l->per_src,
-		l->src_bits4, l->src_bits6);
+	add("unit %u rate %llu/%u burst %llu src %u %u %u", l->unit, (unsigned long long)l->rate, l->period_sec,
+		(unsigned long long)l->burst, l->per_src, l->src_bits4, l->src_bits6);
 }
 
 static const char *describe(const struct sp_policy *policy, const struct sp_rule *rule, int field)
@@ -330,7 +331,6 @@ static const struct {
 	{"1 allow limit 0/s", "starts with a rate above 0"},
 	{"1 allow limit 10", "needs a unit"},
 	{"1 allow limit 10/d", "needs a unit"},
-	{"1 allow limit 20/m", "no whole number a second"},
 	{"1 allow limit '10/s burst 0'", "burst wants a number"},
 	{"1 allow limit '10/s burst 5 burst 6'", "each once"},
 	{"1 allow limit '10/s per dst'", "per wants src"},

@@ -107,6 +107,8 @@ static int no_memory(void)
 		return 9;
 	if (sp_eal_start_command(4096, why, sizeof(why)) == 0)
 		return 1;
+	if (access(rte_eal_get_runtime_dir(), F_OK) == 0)
+		return 3;
 	return strstr(why, "4096 MB") != NULL && strchr(why, '\n') == NULL ? 0 : 2;
 }
 
