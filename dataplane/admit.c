@@ -60,6 +60,16 @@ static enum sp_drop_reason may_open(const struct sp_packet *packet, bool *statel
 	return SP_DROP_NONE;
 }
 
+/* A rule allows the packet, yet it may not pass: said when the rule logs denials. */
+static void refuse(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule, enum sp_drop_reason reason)
+{
+	uint8_t log = rule == NULL ? worker->live->ruleset->default_log : rule->log;
+
+	sp_burst_drop(&worker->burst, i, reason);
+	if (log & SP_LOG_END)
+		sp_notify_drop(worker, i, rule == NULL ? 0 : rule->id);
+}
+
 static uint64_t limit_units(const struct sp_limit *limit, const struct rte_mbuf *mbuf)
 {
 	return limit->unit == SP_LIMIT_BITS ? (uint64_t)mbuf->pkt_len * 8 : 1;
@@ -122,7 +132,7 @@ static void open_session(struct sp_worker *worker, unsigned int i, const struct 
 	sp_match_from_packet(burst, i, &match);
 	reason = acquire(worker, rule, slot, &match.src);
 	if (reason != SP_DROP_NONE) {
-		sp_burst_drop(burst, i, reason);
+		refuse(worker, i, rule, reason);
 		return;
 	}
 	if (rule != NULL && rule->max_per_source != 0)
@@ -133,7 +143,7 @@ static void open_session(struct sp_worker *worker, unsigned int i, const struct 
 		rule == NULL ? 0 : (uint32_t)rule->content_hash, burst->now_ms);
 	if (ref == SP_SESSION_NONE) {
 		release(worker, slot, &match.src, init.flags & SP_SESSION_SOURCE);
-		sp_burst_drop(burst, i, SP_DROP_TABLE_SESSIONS_FULL);
+		refuse(worker, i, rule, SP_DROP_TABLE_SESSIONS_FULL);
 		return;
 	}
 	burst->session[i] = ref;
@@ -157,7 +167,7 @@ void sp_admit_packet(struct sp_worker *worker, unsigned int i, const struct sp_h
 	if (reason == SP_DROP_NONE)
 		reason = take_limit(worker, i, rule);
 	if (reason != SP_DROP_NONE) {
-		sp_burst_drop(burst, i, reason);
+		refuse(worker, i, rule, reason);
 		return;
 	}
 	if (rule != NULL && rule->mss != 0 && (burst->packet[i].tcp_flags & RTE_TCP_SYN_FLAG))

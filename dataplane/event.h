@@ -28,7 +28,7 @@ struct sp_event {
 	uint64_t bytes[2];  /* flow end */
 	uint32_t packets[2];
 	uint32_t age_ms; /* flow end */
-	uint16_t port;   /* ingress port index */
+	uint16_t port;   /* ingress port index; SP_NO_PORT at flow end */
 	uint8_t type;    /* enum sp_event_type */
 	uint8_t reason;  /* enum sp_drop_reason */
 	uint8_t verdict; /* enum sp_verdict of the packet */

@@ -34,7 +34,7 @@ static void inspect_packet(struct sp_worker *worker, unsigned int i, const struc
 	if (result.drop) {
 		sp_burst_drop(burst, i, SP_DROP_INSPECT_MATCH);
 		if (sp_burst_has_session(burst, i))
-			sp_session_state(worker->sessions, ref)->flags |= SP_SESSION_BLOCKED;
+			sp_session_set_state(worker->sessions, ref, SP_STATE_BLOCKED, burst->now_ms);
 	}
 	if (result.n > 0)
 		report(worker, i, rule->id, &result);
@@ -54,7 +54,7 @@ void sp_inspect_burst(struct sp_worker *worker)
 			continue;
 		/* A packet earlier in this burst may have blocked the session since the state stage. */
 		if (burst->session[i] != SP_SESSION_NONE &&
-			(sp_session_state(worker->sessions, burst->session[i])->flags & SP_SESSION_BLOCKED)) {
+			sp_session_state(worker->sessions, burst->session[i])->state == SP_STATE_BLOCKED) {
 			sp_burst_drop(burst, i, SP_DROP_INSPECT_BLOCKED);
 			continue;
 		}

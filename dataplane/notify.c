@@ -63,6 +63,7 @@ void sp_notify_flow(struct sp_worker *worker, uint32_t ref, uint8_t type, enum s
 		event.bytes[d] = cold->bytes[d];
 		event.packets[d] = cold->packets[d];
 	}
-	event.port = worker->burst.port;
+	/* A session ends between bursts, too: only its start knows the port. */
+	event.port = type == SP_EVENT_FLOW_START ? worker->burst.port : SP_NO_PORT;
 	sp_event_post(&worker->events, &event);
 }

@@ -27,7 +27,7 @@ struct sp_port;
  *
  * ICMP types 3, 11 and 12 and ICMPv6 types 1 to 4 become SP_KIND_ICMP_ERROR with the key of the packet they quote; their own type and code
  * are at l4_off. A redirect (5, 137) is a flow of its own, so that only a rule lets it pass. After a drop the packet holds as much of the
- * key as was read, the rest zero, and no hash.
+ * key as was read, the rest zero; its hash means nothing.
  */
 void sp_parse_packet(const struct sp_port *port, struct sp_burst *burst, unsigned int i);
 

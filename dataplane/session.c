@@ -429,7 +429,9 @@ void sp_session_remove(struct sp_sessions *sessions, uint32_t ref, enum sp_flow_
 	sp_wheel_unlink(sessions, ref);
 	pool->live[i / 64] &= ~(1ull << i % 64);
 	pool->freed[pool->n_freed++] = i;
-	sp_count(why == SP_END_TIMEOUT || why == SP_END_TCP ? &sessions->counters.expired : &sessions->counters.killed, 1);
+	sp_count(why == SP_END_TIMEOUT || why == SP_END_TCP || why == SP_END_INSPECTION ? &sessions->counters.expired
+											: &sessions->counters.killed,
+		1);
 	count_active(sessions, which, -1);
 }
 

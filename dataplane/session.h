@@ -21,13 +21,15 @@
 #include "dataplane/event.h"
 #include "dataplane/key.h"
 
-/* Which of a session's time-outs runs; X(enumerator, name, default seconds). Protocol-independent so that one wheel serves all. */
+/* Which of a session's time-outs runs; X(enumerator, name, default seconds). Protocol-independent so that one wheel serves all.
+ * BLOCKED: inspection stopped it; every packet drops until none came for that long. */
 #define SP_SESSION_STATES(X)                        \
 	X(UDP_NEW, "udp_new", 30)                   \
 	X(UDP_REPLIED, "udp_replied", 180)          \
 	X(ICMP, "icmp", 30)                         \
 	X(OTHER_NEW, "other_new", 60)               \
 	X(OTHER_REPLIED, "other_replied", 600)      \
+	X(BLOCKED, "blocked", 60)                   \
 	X(SCTP, "sctp", 600)                        \
 	X(TCP_SYN_SENT, "tcp_syn_sent", 30)         \
 	X(TCP_SYN_RECEIVED, "tcp_syn_received", 60) \
@@ -48,7 +50,6 @@ extern const char *const sp_state_names[SP_STATE_COUNT];
 extern const uint32_t sp_state_default_sec[SP_STATE_COUNT];
 
 #define SP_SESSION_INSPECT   0x01u /* the admitting rule inspects */
-#define SP_SESSION_BLOCKED   0x02u /* inspection blocked it: every packet drops until it ages out */
 #define SP_SESSION_LOG_END   0x04u
 #define SP_SESSION_FIN_ORIG  0x08u /* TCP: FIN seen in the original direction */
 #define SP_SESSION_FIN_REPLY 0x10u

@@ -117,6 +117,8 @@ void sp_session_set_state(struct sp_sessions *sessions, uint32_t ref, uint8_t st
 static enum sp_flow_end end_of(uint8_t state)
 {
 	switch ((enum sp_session_state_id)state) {
+	case SP_STATE_BLOCKED:
+		return SP_END_INSPECTION;
 	case SP_STATE_TCP_CLOSING:
 	case SP_STATE_TCP_TIME_WAIT:
 	case SP_STATE_TCP_CLOSED:

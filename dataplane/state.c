@@ -85,7 +85,8 @@ void sp_state_packet(struct sp_worker *worker, unsigned int i, unsigned int pass
 	unsigned int direction = (ref & SP_SESSION_REPLY) != 0;
 
 	burst->slot[i] = state->slot;
-	if (unlikely(state->flags & SP_SESSION_BLOCKED)) {
+	if (unlikely(state->state == SP_STATE_BLOCKED)) {
+		state->last_ms = burst->now_ms;
 		sp_burst_drop(burst, i, SP_DROP_INSPECT_BLOCKED);
 		return;
 	}

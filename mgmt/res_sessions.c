@@ -177,7 +177,6 @@ static json_t *row_json(const struct sp_dataplane *dataplane, const struct sp_se
 	json_object_set_new(json, "worker", json_integer(worker));
 	json_object_set_new(json, "zone_from", zone_json(dataplane, row->state.zone_from));
 	json_object_set_new(json, "zone_to", zone_json(dataplane, row->state.zone_to));
-	json_object_set_new(json, "blocked", json_boolean((row->state.flags & SP_SESSION_BLOCKED) != 0));
 	return json;
 }
 

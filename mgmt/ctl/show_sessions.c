@@ -53,7 +53,7 @@ static void add_session(struct sp_table *table, json_t *session)
 	sp_table_add(table, sp_json_string(session, "proto"));
 	add_endpoint(table, session, "src", "sport");
 	add_endpoint(table, session, "dst", "dport");
-	sp_table_add(table, json_is_true(json_object_get(session, "blocked")) ? "blocked" : sp_json_string(session, "state"));
+	sp_table_add(table, sp_json_string(session, "state"));
 	if (json_is_integer(json_object_get(session, "rule")))
 		snprintf(buf, sizeof(buf), "%lld", (long long)sp_json_int(session, "rule"));
 	else

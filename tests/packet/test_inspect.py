@@ -88,3 +88,9 @@ def test_padding_is_not_payload(firewall):
 def test_whole_attack_in_one_burst(firewall):
     result = firewall.replay(rules(), HELLO + [outward(ATTACK), outward(CLEAN)], "--burst", "8", zones=False)
     assert result.reasons() == [None] * 3 + ["inspect_match", "inspect_blocked"]
+
+
+def test_blocked_session_ends_a_minute_after_its_last_packet(firewall):
+    """Each packet of a blocked session keeps it blocked; a quiet one is forgotten, and the next packet is judged anew."""
+    packets = [(udp4(5000, 80, ATTACK), 0), (udp4(5000, 80, CLEAN), 50), (udp4(5000, 80, CLEAN), 100), (udp4(5000, 80, CLEAN), 165)]
+    assert firewall.replay(rules(), packets, zones=False).reasons() == ["inspect_match", "inspect_blocked", "inspect_blocked", None]

@@ -42,7 +42,7 @@ static void each_state_ends_in_time(void **unused)
 			assert_int_not_equal(find_key(sessions, &key), SP_SESSION_NONE);
 			sp_sessions_age(sessions, start + timeout + 2000, PLENTY);
 			assert_int_equal(find_key(sessions, &key), SP_SESSION_NONE);
-			assert_int_equal(ends.n[tcp ? SP_END_TCP : SP_END_TIMEOUT], 1);
+			assert_int_equal(ends.n[tcp ? SP_END_TCP : state == SP_STATE_BLOCKED ? SP_END_INSPECTION : SP_END_TIMEOUT], 1);
 			assert_consistent(sessions);
 			sp_sessions_free(sessions);
 		}
