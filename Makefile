@@ -83,6 +83,9 @@ $(OUT)/%.o: %.c
 	$(if $(V),,@echo '  $(CC) $<')
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
+# the compiler does not see what .incbin reads
+$(OUT)/mgmt/openapi.o: mgmt/openapi.yaml
+
 define archive
 $(OUT)/lib$(1).a: $$(filter-out $(OUT)/vnf/main.o,$$(call room_objects,$(1)))
 	@rm -f $$@

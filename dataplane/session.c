@@ -8,6 +8,7 @@
 #include "dataplane/session.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <rte_prefetch.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,8 @@ const char *const sp_state_names[SP_STATE_COUNT] = {
 	SP_SESSION_STATES(X)
 #undef X
 };
+
+const char *const sp_session_proto_names[SP_SESSION_PROTO_COUNT] = {"tcp", "udp", "icmp", "sctp", "other"};
 
 const uint32_t sp_state_default_sec[SP_STATE_COUNT] = {
 #define X(e, n, s) [SP_STATE_##e] = s,
@@ -312,9 +315,27 @@ void sp_sessions_lookup_burst(struct sp_sessions *sessions, struct sp_burst *bur
 
 /* --- life and death ----------------------------------------------------------------------------------------------------------------- */
 
-static void count_active(struct sp_sessions *sessions, unsigned int which, int64_t change)
+static enum sp_session_proto proto_class(uint8_t proto)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		return SP_PROTO_TCP;
+	case IPPROTO_UDP:
+		return SP_PROTO_UDP;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return SP_PROTO_ICMP;
+	case IPPROTO_SCTP:
+		return SP_PROTO_SCTP;
+	default:
+		return SP_PROTO_OTHER;
+	}
+}
+
+static void count_active(struct sp_sessions *sessions, unsigned int which, uint8_t proto, int64_t change)
 {
 	sp_count(which == IPV4 ? &sessions->counters.active4 : &sessions->counters.active6, (uint64_t)change);
+	sp_count(&sessions->counters.active_proto[proto_class(proto)], (uint64_t)change);
 }
 
 static inline bool index_add(struct sp_sessions *sessions, const struct sp_key *key, uint32_t hash, uint32_t ref)
@@ -398,7 +419,7 @@ uint32_t sp_session_insert(struct sp_sessions *sessions, const struct sp_key *or
 	pool->live[i / 64] |= 1ull << i % 64;
 	sp_wheel_link(sessions, ref, sp_session_timeout_ms(sessions, ref), now_ms);
 	sp_count(&sessions->counters.created, 1);
-	count_active(sessions, which, 1);
+	count_active(sessions, which, original->proto, 1);
 	return ref;
 
 refused:
@@ -432,7 +453,7 @@ void sp_session_remove(struct sp_sessions *sessions, uint32_t ref, enum sp_flow_
 	sp_count(why == SP_END_TIMEOUT || why == SP_END_TCP || why == SP_END_INSPECTION ? &sessions->counters.expired
 											: &sessions->counters.killed,
 		1);
-	count_active(sessions, which, -1);
+	count_active(sessions, which, key.proto, -1);
 }
 
 /* --- views -------------------------------------------------------------------------------------------------------------------------- */

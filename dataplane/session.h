@@ -103,9 +103,15 @@ struct sp_sessions_config {
 	int socket;                           /* NUMA node, SOCKET_ID_ANY */
 };
 
+/* Protocols that sessions are counted by. */
+enum sp_session_proto { SP_PROTO_TCP, SP_PROTO_UDP, SP_PROTO_ICMP, SP_PROTO_SCTP, SP_PROTO_OTHER, SP_SESSION_PROTO_COUNT };
+
+extern const char *const sp_session_proto_names[SP_SESSION_PROTO_COUNT];
+
 struct sp_sessions_counters { /* one writer; readers use relaxed loads */
 	uint64_t created, expired, killed, refused;
-	uint64_t active4, active6; /* gauges */
+	uint64_t active4, active6;                     /* gauges */
+	uint64_t active_proto[SP_SESSION_PROTO_COUNT]; /* gauges; they sum up to the same */
 };
 
 struct sp_sessions;

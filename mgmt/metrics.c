@@ -99,8 +99,8 @@ static void write_packets(const struct snapshot *s, FILE *out)
 static void write_sessions(const struct snapshot *s, FILE *out)
 {
 	family(out, "sessions", "gauge", "Live sessions.");
-	fprintf(out, "sallyport_sessions{family=\"ipv4\"} %" PRIu64 "\n", s->sessions.active4);
-	fprintf(out, "sallyport_sessions{family=\"ipv6\"} %" PRIu64 "\n", s->sessions.active6);
+	for (unsigned int p = 0; p < SP_SESSION_PROTO_COUNT; p++)
+		fprintf(out, "sallyport_sessions{proto=\"%s\"} %" PRIu64 "\n", sp_session_proto_names[p], s->sessions.active_proto[p]);
 	counter(out, "sessions_created", "Sessions opened.", s->sessions.created);
 	counter(out, "sessions_expired", "Sessions that ended by time-out or TCP.", s->sessions.expired);
 	counter(out, "sessions_killed", "Sessions ended by request, rules or inspection.", s->sessions.killed);

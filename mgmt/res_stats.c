@@ -52,7 +52,7 @@ static json_t *drops_json(const struct sp_stats *stats)
 static json_t *sessions_json(
 	const struct sp_dataplane *dataplane, const struct sp_stats *stats, const struct sp_sessions_counters *sessions)
 {
-	json_t *json = json_object();
+	json_t *json = json_object(), *protocols = json_object();
 	uint64_t bytes = 0;
 
 	for (unsigned int w = 0; w < dataplane->n_workers; w++)
@@ -60,6 +60,9 @@ static json_t *sessions_json(
 	set_u64(json, "active", sessions->active4 + sessions->active6);
 	set_u64(json, "active_ipv4", sessions->active4);
 	set_u64(json, "active_ipv6", sessions->active6);
+	for (unsigned int p = 0; p < SP_SESSION_PROTO_COUNT; p++)
+		set_u64(protocols, sp_session_proto_names[p], sessions->active_proto[p]);
+	json_object_set_new(json, "active_by_protocol", protocols);
 	set_u64(json, "created", sessions->created);
 	set_u64(json, "expired", sessions->expired);
 	set_u64(json, "killed", sessions->killed);

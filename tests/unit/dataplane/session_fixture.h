@@ -144,6 +144,11 @@ static inline void assert_consistent(const struct sp_sessions *sessions)
 	uint64_t used4 = sessions->pool[0].n_touched - sessions->pool[0].n_freed;
 	uint64_t used6 = sessions->pool[1].n_touched - sessions->pool[1].n_freed;
 
+	uint64_t by_proto = 0;
+
+	for (unsigned int p = 0; p < SP_SESSION_PROTO_COUNT; p++)
+		by_proto += counters->active_proto[p];
+	assert_int_equal(by_proto, active);
 	assert_int_equal(active, counters->created - counters->expired - counters->killed);
 	assert_int_equal(entries_of(&sessions->index), 2 * active);
 	assert_int_equal(on_wheel(sessions), active);
