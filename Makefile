@@ -232,3 +232,51 @@ fuzz: deps-test ## run each fuzz target for FUZZ_SECONDS (60) under ASan and UBS
 			$(FUZZ_OUT)/found/$$t $$seeds >$(FUZZ_OUT)/$$t.log 2>&1 || { tail -60 $(FUZZ_OUT)/$$t.log; exit 1; }; \
 		grep -E '^stat::(number_of_executed_units|average_exec_per_sec)' $(FUZZ_OUT)/$$t.log; \
 	done
+
+# --- bench: side by side with peers, on the same virtual devices, in one run; figures go to build/bench -------------------------
+BENCH_PACKAGES := dpdk dpdk-doc python3
+BENCH_OUT := build/bench
+BENCH_MICRO := $(OUT)/tests/bench/micro
+BENCH :=
+
+.PHONY: deps-bench bench bench-micro
+deps-bench: deps-build
+	$(call install_packages,$(BENCH_PACKAGES))
+
+$(BENCH_MICRO): $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/bench/*.c)) $(OUT)/libvnf.a $(OUT)/libmgmt.a $(OUT)/libdataplane.a $(OUT)/librules.a
+	@echo '  link $@'
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+bench-micro: $(BENCH_MICRO)
+
+bench: deps-bench build ## packet rates beside testpmd, l3fwd, rte_acl, rte_hash and hs_scan: table, JSON, chart in build/bench; BENCH=quick is shorter
+	@$(MAKE) --no-print-directory bench-micro
+	@tests/bench/build_l3fwd.sh $(BENCH_OUT)
+	@$(AS_ROOT) $(PYTHON) -B tests/bench/bench.py --bin $(OUT) --out $(BENCH_OUT) $(if $(filter quick,$(BENCH)),--quick)
+
+# --- vm: Sallyport on SR-IOV virtual functions behind an IOMMU, in one emulated VM; the image is kept in build/vm ---------------
+VM_PACKAGES := curl iproute2 python3 python3-scapy util-linux
+VM_OUT := build/vm
+VM_PROGRAMS = $(OUT)/sallyport $(VM_OUT)/dma_probe
+
+.PHONY: deps-vm test-vm
+deps-vm: deps-build
+	$(call install_packages,$(VM_PACKAGES) $(if $(shell command -v busybox),,busybox-static))
+	@qemu-system-x86_64 -device help 2>/dev/null | grep -q '"igb"' || { echo 'installing: qemu-system-x86'; \
+		$(AS_ROOT) tests/vm/newer_apt.sh $(VM_OUT)/apt-root install qemu-system-x86 >$(VM_OUT)-qemu.log 2>&1 || { tail -5 $(VM_OUT)-qemu.log; exit 1; }; }
+
+$(VM_OUT)/dma_probe: tests/vm/dma_probe.c
+	@mkdir -p $(@D)
+	@echo '  link $@'
+	$(Q)$(CC) -std=gnu11 -O2 $(WARNINGS) -static -o $@ $<
+
+$(VM_OUT)/kernel: tests/vm/image.py tests/vm/newer_apt.sh
+	@mkdir -p $(@D)
+	@$(PYTHON) -B tests/vm/image.py kernel $(VM_OUT)
+
+$(VM_OUT)/initrd: $(VM_OUT)/kernel $(VM_PROGRAMS) tests/vm/guest_init.sh tests/vm/sallyport.conf tests/vm/main.rules
+	@$(PYTHON) -B tests/vm/image.py initrd $(VM_OUT) $(VM_PROGRAMS)
+
+test-vm: deps-vm build ## Sallyport on real virtual functions behind an IOMMU, in a VM of its own; half a minute
+	@$(MAKE) --no-print-directory $(VM_OUT)/initrd
+	@$(PYTHON) -B tests/vm/run.py --image $(VM_OUT)

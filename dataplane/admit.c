@@ -67,7 +67,7 @@ static void refuse(struct sp_worker *worker, unsigned int i, const struct sp_hot
 
 	sp_burst_drop(&worker->burst, i, reason);
 	if (log & SP_LOG_END)
-		sp_notify_drop(worker, i, rule == NULL ? 0 : rule->id);
+		sp_notify_drop(worker, i, rule);
 }
 
 static uint64_t limit_units(const struct sp_limit *limit, const struct rte_mbuf *mbuf)

@@ -57,32 +57,46 @@ static void count_hit(struct sp_worker *worker, uint32_t slot)
 	__atomic_store_n(&counters->last_ns, now_ns, __ATOMIC_RELAXED);
 }
 
-/* Whether the rule decides the packet; otherwise the packet goes on to the next rule. */
-static bool decides(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule)
+static bool residual_matches(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule)
 {
-	if (rule->residual != NULL) {
-		struct sp_packet_view view;
+	struct sp_packet_view view;
 
-		view_packet(worker, i, &view);
-		if (sp_residual_match(rule->residual, &view) != SP_YES)
-			return false;
-	}
-	if (!(rule->flags & SP_HOT_MONITOR))
+	if (rule->residual == NULL)
 		return true;
-	count_hit(worker, rule->slot);
-	if (rule->log != SP_LOG_NONE)
-		sp_notify_drop(worker, i, rule->id);
-	return false;
+	view_packet(worker, i, &view);
+	return sp_residual_match(rule->residual, &view) == SP_YES;
 }
 
-static void deny(struct sp_worker *worker, unsigned int i, uint8_t action, enum sp_drop_reason reason, uint32_t rule_id, uint8_t log)
+/* Counts and logs the monitor rules before rule `end` (SP_RULE_NONE: all) that match the packet. */
+static void watch(struct sp_worker *worker, unsigned int i, const struct sp_match *match, uint32_t end)
+{
+	const struct sp_ruleset *ruleset = worker->live->ruleset;
+	uint32_t index;
+
+	for (uint32_t from = 0;; from = index + 1) {
+		const struct sp_hot_rule *rule;
+
+		sp_classifier_lookup(ruleset->classifier, &match, &from, &index, 1);
+		if (index >= end)
+			return;
+		rule = &ruleset->rules[index];
+		if (!(rule->flags & SP_HOT_MONITOR) || !residual_matches(worker, i, rule))
+			continue;
+		count_hit(worker, rule->slot);
+		if (rule->log != SP_LOG_NONE)
+			sp_notify_drop(worker, i, rule);
+	}
+}
+
+static void deny(
+	struct sp_worker *worker, unsigned int i, uint8_t action, enum sp_drop_reason reason, const struct sp_hot_rule *rule, uint8_t log)
 {
 	struct sp_burst *burst = &worker->burst;
 
 	burst->verdict[i] = action == SP_ACTION_REJECT ? SP_VERDICT_REJECT : SP_VERDICT_DROP;
 	burst->reason[i] = reason;
 	if (log & SP_LOG_END)
-		sp_notify_drop(worker, i, rule_id);
+		sp_notify_drop(worker, i, rule);
 }
 
 /* What the default says; frames that are not IP, and ICMP errors of no session, have reasons of their own. */
@@ -102,7 +116,7 @@ static void decide_default(struct sp_worker *worker, unsigned int i)
 		reason = SP_DROP_ROUTE_NON_IP;
 	else if (packet->kind == SP_KIND_ICMP_ERROR)
 		reason = SP_DROP_ICMP_NO_SESSION;
-	deny(worker, i, ruleset->default_action, reason, 0, ruleset->default_log);
+	deny(worker, i, ruleset->default_action, reason, NULL, ruleset->default_log);
 }
 
 static void decide_rule(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule)
@@ -112,31 +126,32 @@ static void decide_rule(struct sp_worker *worker, unsigned int i, const struct s
 	if (rule->action == SP_ACTION_ALLOW)
 		sp_admit_packet(worker, i, rule);
 	else
-		deny(worker, i, rule->action, SP_DROP_RULE, rule->id, rule->log);
+		deny(worker, i, rule->action, SP_DROP_RULE, rule, rule->log);
 }
 
 /*
  * An earlier packet of this burst may have opened the session of this one: then it is no miss any more. In order, so that verdicts do not
  * depend on how packets fall into bursts.
  */
-static void decide(struct sp_worker *worker, unsigned int i, uint32_t index)
+static bool has_session_now(struct sp_worker *worker, unsigned int i)
 {
 	struct sp_burst *burst = &worker->burst;
 	const struct sp_packet *packet = &burst->packet[i];
 
-	if (packet->kind != SP_KIND_NON_IP) {
-		burst->session[i] = sp_session_find(worker->sessions, &packet->key, packet->hash);
-		if (burst->session[i] != SP_SESSION_NONE) {
-			sp_state_packet(worker, i, burst->n);
-			if (burst->session[i] != SP_SESSION_NONE)
-				return;
-		}
-	}
-	if (index == SP_RULE_NONE)
-		decide_default(worker, i);
-	else
-		decide_rule(worker, i, &worker->live->ruleset->rules[index]);
+	if (packet->kind == SP_KIND_NON_IP)
+		return false;
+	burst->session[i] = sp_session_find(worker->sessions, &packet->key, packet->hash);
+	if (burst->session[i] == SP_SESSION_NONE)
+		return false;
+	sp_state_packet(worker, i, burst->n);
+	return burst->session[i] != SP_SESSION_NONE;
 }
+
+/* What the search for the rule that decides a miss found. */
+struct answer {
+	uint32_t index; /* of that rule, or SP_RULE_NONE */
+	bool watched;   /* monitor rules before it may match */
+};
 
 /* ND passes before the rules, ARP when no rule decides it. */
 static bool builtin_passes(
@@ -147,49 +162,79 @@ static bool builtin_passes(
 	return match->family == SP_FAMILY_NONE ? index == SP_RULE_NONE : is_from_link(burst, i);
 }
 
-void sp_classify_burst(struct sp_worker *worker, const struct sp_port *port)
+static void decide(struct sp_worker *worker, unsigned int i, const struct sp_match *match, const struct answer *answer)
 {
 	const struct sp_ruleset *ruleset = worker->live->ruleset;
+	bool builtin = builtin_passes(ruleset, &worker->burst, i, match, answer->index);
+
+	if (builtin ? match->family != SP_FAMILY_NONE : has_session_now(worker, i))
+		return;
+	if (answer->watched)
+		watch(worker, i, match, answer->index);
+	if (builtin)
+		return;
+	if (answer->index == SP_RULE_NONE)
+		decide_default(worker, i);
+	else
+		decide_rule(worker, i, &ruleset->rules[answer->index]);
+}
+
+/*
+ * Finds the rules that decide n misses; matches[k] is the view of packet packet_of[k]. Each turn answers every open miss; those that a rule
+ * passes on stay open. `from` grows, so the number of rules bounds the turns.
+ */
+static void search(
+	struct sp_worker *worker, const uint8_t *packet_of, const struct sp_match *matches, unsigned int n, struct answer *answers)
+{
+	const struct sp_ruleset *ruleset = worker->live->ruleset;
+	const struct sp_match *keys[SP_BURST_MAX];
+	uint32_t from[SP_BURST_MAX], found[SP_BURST_MAX];
+	uint8_t open[SP_BURST_MAX];
+	unsigned int n_open = n;
+
+	for (unsigned int k = 0; k < n; k++) {
+		keys[k] = &matches[k];
+		from[k] = 0;
+		open[k] = (uint8_t)k;
+		answers[k].watched = false;
+	}
+	while (n_open > 0) {
+		unsigned int still_open = 0;
+
+		sp_classifier_lookup(ruleset->classifier, keys, from, found, n_open);
+		for (unsigned int o = 0; o < n_open; o++) {
+			unsigned int k = open[o];
+			const struct sp_hot_rule *rule = found[o] == SP_RULE_NONE ? NULL : &ruleset->rules[found[o]];
+			bool monitor = rule != NULL && (rule->flags & SP_HOT_MONITOR);
+
+			answers[k].index = found[o];
+			answers[k].watched |= monitor;
+			if (rule == NULL || (!monitor && residual_matches(worker, packet_of[k], rule)))
+				continue;
+			keys[still_open] = keys[o];
+			from[still_open] = found[o] + 1;
+			open[still_open++] = (uint8_t)k;
+		}
+		n_open = still_open;
+	}
+}
+
+void sp_classify_burst(struct sp_worker *worker, const struct sp_port *port)
+{
 	struct sp_burst *burst = &worker->burst;
 	struct sp_match matches[SP_BURST_MAX];
-	const struct sp_match *keys[SP_BURST_MAX];
-	uint32_t from[SP_BURST_MAX], found[SP_BURST_MAX], index[SP_BURST_MAX];
+	struct answer answers[SP_BURST_MAX];
 	uint8_t packet_of[SP_BURST_MAX];
-	unsigned int n_misses = 0, n_open;
-	uint8_t misses[SP_BURST_MAX];
+	unsigned int n = 0;
 
 	(void)port;
 	for (unsigned int i = 0; i < burst->n; i++) {
 		if (burst->verdict[i] != SP_VERDICT_GOING || burst->session[i] != SP_SESSION_NONE)
 			continue;
-		sp_match_from_packet(burst, i, &matches[n_misses]);
-		keys[n_misses] = &matches[n_misses];
-		from[n_misses] = 0;
-		packet_of[n_misses] = i;
-		misses[n_misses++] = i;
+		sp_match_from_packet(burst, i, &matches[n]);
+		packet_of[n++] = (uint8_t)i;
 	}
-	/* Each turn answers every open packet; those that a rule passed on stay open. `from` grows, so the number of rules bounds the
-	 * turns. */
-	for (n_open = n_misses; n_open > 0;) {
-		unsigned int still_open = 0;
-
-		sp_classifier_lookup(ruleset->classifier, keys, from, found, n_open);
-		for (unsigned int k = 0; k < n_open; k++) {
-			unsigned int i = packet_of[k];
-
-			index[i] = found[k];
-			if (found[k] == SP_RULE_NONE || decides(worker, i, &ruleset->rules[found[k]]))
-				continue;
-			keys[still_open] = keys[k];
-			from[still_open] = found[k] + 1;
-			packet_of[still_open++] = i;
-		}
-		n_open = still_open;
-	}
-	for (unsigned int k = 0; k < n_misses; k++) {
-		unsigned int i = misses[k];
-
-		if (!builtin_passes(ruleset, burst, i, &matches[k], index[i]))
-			decide(worker, i, index[i]);
-	}
+	search(worker, packet_of, matches, n, answers);
+	for (unsigned int k = 0; k < n; k++)
+		decide(worker, packet_of[k], &matches[k], &answers[k]);
 }

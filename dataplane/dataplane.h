@@ -66,20 +66,23 @@ void sp_live_free(struct sp_live *live);
 int sp_port_share_tx(struct sp_port *port, int socket);
 
 struct sp_worker;
+struct sp_capture_set;
 
 struct sp_dataplane {
 	struct sp_port ports[SP_PORTS_MAX];
 	unsigned int n_ports;
 	struct sp_worker *workers[SP_WORKERS_MAX];
 	unsigned int n_workers;
-	struct sp_live *live;      /* workers load-acquire it once a burst; never NULL while they run */
-	struct rte_rcu_qsbr *qsbr; /* thread id = worker index */
+	struct sp_live *live;            /* workers load-acquire it once a burst; never NULL while they run */
+	struct sp_capture_set *captures; /* loaded the same way; NULL when nobody captures. mgmt/captures swaps it */
+	struct rte_rcu_qsbr *qsbr;       /* thread id = worker index */
 	struct sp_rule_table rule_table;
 	struct sp_limit_table *limits;
 	struct sp_zones zones;      /* of the configuration: indexes are the same for ports, rules and sessions */
 	uint64_t tsc_hz, tsc_start; /* now_ms counts from tsc_start */
 	uint64_t wall_start_ns;     /* CLOCK_REALTIME at tsc_start */
 	uint32_t reject_rate;       /* answers a worker may build a second */
+	uint32_t log_rate;          /* events of one rule and kind that a worker posts a second; 0: all */
 	bool adaptive;              /* workers sleep when idle (QSBR-offline), instead of polling at 100 % */
 	uint32_t stop;              /* set to leave the loops; relaxed */
 	uint32_t stopped, drained;  /* workers that left their rx queues after `stop`, and whose rings are empty; atomic */

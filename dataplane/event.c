@@ -29,6 +29,7 @@ int sp_event_ring_init(struct sp_event_ring *ring, unsigned int worker, int sock
 	snprintf(name, sizeof(name), "ev%u_%" PRIxPTR, worker, (uintptr_t)ring);
 	ring->lost = 0;
 	ring->posted = 0;
+	ring->suppressed = 0;
 	ring->ring = rte_ring_create_elem(name, sizeof(struct sp_event), SP_EVENT_RING_SIZE, socket, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	return ring->ring ? 0 : -rte_errno;
 }
@@ -39,12 +40,12 @@ void sp_event_ring_free(struct sp_event_ring *ring)
 	ring->ring = NULL;
 }
 
-void sp_event_post(struct sp_event_ring *ring, const struct sp_event *event)
+bool sp_event_post(struct sp_event_ring *ring, const struct sp_event *event)
 {
-	if (rte_ring_sp_enqueue_elem(ring->ring, (void *)(uintptr_t)event, sizeof(*event)) == 0)
-		sp_count(&ring->posted, 1);
-	else
-		sp_count(&ring->lost, 1);
+	bool posted = rte_ring_sp_enqueue_elem(ring->ring, (void *)(uintptr_t)event, sizeof(*event)) == 0;
+
+	sp_count(posted ? &ring->posted : &ring->lost, 1);
+	return posted;
 }
 
 unsigned int sp_event_take(struct sp_event_ring *ring, struct sp_event *events, unsigned int n)

@@ -7,6 +7,7 @@
 #define SP_DATAPLANE_EVENT_H
 
 #include <rte_ring.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "dataplane/key.h"
@@ -27,16 +28,17 @@ struct sp_event {
 	uint32_t signature; /* alert: pattern id */
 	uint64_t bytes[2];  /* flow end */
 	uint32_t packets[2];
-	uint32_t age_ms; /* flow end */
-	uint16_t port;   /* ingress port index; SP_NO_PORT at flow end */
-	uint8_t type;    /* enum sp_event_type */
-	uint8_t reason;  /* enum sp_drop_reason */
-	uint8_t verdict; /* enum sp_verdict of the packet */
-	uint8_t why;     /* flow end: enum sp_flow_end */
-	uint16_t length; /* frame bytes of the packet (drop, alert) */
-	uint8_t state;   /* flow end: enum sp_session_state_id */
+	uint32_t age_ms;     /* flow end */
+	uint32_t suppressed; /* events of the same rule, kind and worker that its log rate withheld since the one before */
+	uint16_t port;       /* ingress port index; SP_NO_PORT at flow end */
+	uint8_t type;        /* enum sp_event_type */
+	uint8_t reason;      /* enum sp_drop_reason */
+	uint8_t verdict;     /* enum sp_verdict of the packet */
+	uint8_t why;         /* flow end: enum sp_flow_end */
+	uint16_t length;     /* frame bytes of the packet (drop, alert) */
+	uint8_t state;       /* flow end: enum sp_session_state_id */
 	uint8_t worker;
-	uint8_t pad[18];
+	uint8_t pad[14];
 };
 static_assert(sizeof(struct sp_event) % 16 == 0, "ring elements are multiples of 16 bytes here");
 
@@ -44,14 +46,15 @@ struct sp_event_ring {
 	struct rte_ring *ring;
 	uint64_t lost; /* one writer: the worker; relaxed readers */
 	uint64_t posted;
+	uint64_t suppressed; /* by the log rate of their rule */
 };
 
 /* 0 or -errno. */
 int sp_event_ring_init(struct sp_event_ring *ring, unsigned int worker, int socket);
 void sp_event_ring_free(struct sp_event_ring *ring);
 
-/* Worker only; never blocks. */
-void sp_event_post(struct sp_event_ring *ring, const struct sp_event *event);
+/* Worker only; never blocks. False when the ring was full. */
+bool sp_event_post(struct sp_event_ring *ring, const struct sp_event *event);
 
 /* Takes up to n events; returns how many. The event writer only. */
 unsigned int sp_event_take(struct sp_event_ring *ring, struct sp_event *events, unsigned int n);

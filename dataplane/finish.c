@@ -15,7 +15,8 @@ static bool may_answer(struct sp_worker *worker)
 		return false;
 	step_ns = 1000000000u / rate;
 	tat_ns = RTE_MAX(worker->reject_tat_ns, now_ns);
-	if (tat_ns - now_ns > 1000000000u)
+	/* One second's worth may be built at once, and no answer more. */
+	if (tat_ns - now_ns + step_ns > 1000000000u)
 		return false;
 	worker->reject_tat_ns = tat_ns + step_ns;
 	return true;
@@ -33,6 +34,8 @@ static void answer(struct sp_worker *worker, unsigned int i, const struct sp_por
 	}
 	sp_count(&worker->stats.built, 1);
 	sp_count(&worker->stats.rejects_built, 1);
+	if (unlikely(worker->captures != NULL))
+		sp_capture_mbuf(worker, built, SP_CAPTURE_TX, port->index, SP_DROP_NONE);
 	sp_tx_queue(worker, port->index, built);
 }
 
@@ -56,6 +59,9 @@ void sp_finish_burst(struct sp_worker *worker, const struct sp_port *port)
 		if (verdict == SP_VERDICT_REJECT)
 			answer(worker, i, port);
 		sp_count(&worker->stats.drops[burst->reason[i]], 1);
+		sp_drop_note(worker, i);
+		if (unlikely(worker->captures != NULL))
+			sp_capture_packet(worker, i, SP_CAPTURE_DROP, burst->port);
 		dropped[n_dropped++] = burst->mbuf[i];
 	}
 	if (n_dropped > 0) {

@@ -43,6 +43,8 @@ void sp_forward_burst(struct sp_worker *worker)
 			continue;
 		}
 		burst->verdict[i] = SP_VERDICT_ALLOW;
+		if (unlikely(worker->captures != NULL))
+			sp_capture_packet(worker, i, SP_CAPTURE_TX, egress->index);
 		sp_tx_queue(worker, egress->index, burst->mbuf[i]);
 	}
 }
@@ -92,6 +94,16 @@ static uint16_t send_burst(struct sp_worker *worker, struct sp_port *port, struc
 	return sent;
 }
 
+/* The eyes' view of packets that the NIC or the ring to the sender did not take. */
+static void note_unsent(struct sp_worker *worker, struct rte_mbuf *const *mbufs, uint16_t n, uint16_t port)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		sp_drop_note_mbuf(worker, mbufs[i], port, SP_DROP_QUEUE_TX);
+		if (worker->captures != NULL)
+			sp_capture_mbuf(worker, mbufs[i], SP_CAPTURE_DROP, port, SP_DROP_QUEUE_TX);
+	}
+}
+
 void sp_tx_flush(struct sp_worker *worker, unsigned int index)
 {
 	struct sp_port *port = &worker->dataplane->ports[index];
@@ -103,6 +115,7 @@ void sp_tx_flush(struct sp_worker *worker, unsigned int index)
 	else
 		done = pass_to_sender(worker, port, tx->mbuf, n);
 	if (done < n) {
+		note_unsent(worker, &tx->mbuf[done], n - done, port->index);
 		rte_pktmbuf_free_bulk(&tx->mbuf[done], n - done);
 		sp_count(&worker->stats.drops[SP_DROP_QUEUE_TX], n - done);
 	}
@@ -113,10 +126,17 @@ void sp_tx_flush(struct sp_worker *worker, unsigned int index)
 
 void sp_tx_collect(struct sp_worker *worker, unsigned int index)
 {
+	struct rte_ring *ring = worker->dataplane->ports[index].tx_ring;
 	struct rte_mbuf *mbufs[SP_TX_BUFFER];
-	unsigned int n = rte_ring_sc_dequeue_burst(worker->dataplane->ports[index].tx_ring, (void **)mbufs, SP_TX_BUFFER, NULL);
+	unsigned int left, n;
 
-	sp_count(&worker->stats.handed_in, n);
-	for (unsigned int i = 0; i < n; i++)
-		sp_tx_queue(worker, index, mbufs[i]);
+	/* All that waits now: several workers fill the ring between two turns of this one, and after a drain nothing may stay in it. */
+	for (left = rte_ring_count(ring); left > 0; left -= n) {
+		n = rte_ring_sc_dequeue_burst(ring, (void **)mbufs, RTE_MIN(left, (unsigned int)SP_TX_BUFFER), NULL);
+		if (n == 0)
+			return;
+		sp_count(&worker->stats.handed_in, n);
+		for (unsigned int i = 0; i < n; i++)
+			sp_tx_queue(worker, index, mbufs[i]);
+	}
 }

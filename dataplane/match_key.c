@@ -21,7 +21,7 @@ static void set_addrs(const struct sp_key *key, struct sp_match *match)
 	}
 }
 
-static void from_key(const struct sp_key *key, uint8_t zone_from, uint8_t zone_to, struct sp_match *match)
+void sp_match_from_key(const struct sp_key *key, uint8_t zone_from, uint8_t zone_to, struct sp_match *match)
 {
 	match->family = key->family;
 	match->proto = key->proto;
@@ -52,7 +52,7 @@ static void from_error(const struct sp_burst *burst, unsigned int i, struct sp_m
 	const uint8_t *type_code = rte_pktmbuf_read(burst->mbuf[i], packet->l4_off, sizeof(type_code_buf), type_code_buf);
 	const uint8_t *addrs = rte_pktmbuf_read(burst->mbuf[i], packet->l3_off + (v6 ? 8 : 12), 2 * addr_bytes, addr_buf);
 
-	from_key(&packet->key, packet->zone_from, packet->zone_to, match);
+	sp_match_from_key(&packet->key, packet->zone_from, packet->zone_to, match);
 	match->proto = v6 ? PROTO_ICMPV6 : PROTO_ICMP;
 	if (type_code == NULL || addrs == NULL)
 		return;
@@ -69,7 +69,7 @@ void sp_match_from_packet(const struct sp_burst *burst, unsigned int i, struct s
 	if (packet->kind == SP_KIND_ICMP_ERROR)
 		from_error(burst, i, match);
 	else
-		from_key(&packet->key, packet->zone_from, packet->zone_to, match);
+		sp_match_from_key(&packet->key, packet->zone_from, packet->zone_to, match);
 }
 
 void sp_match_from_session(const struct sp_sessions *sessions, uint32_t ref, struct sp_match *match)
@@ -78,5 +78,5 @@ void sp_match_from_session(const struct sp_sessions *sessions, uint32_t ref, str
 	struct sp_key key;
 
 	sp_session_original(sessions, ref, &key);
-	from_key(&key, state->zone_from, state->zone_to, match);
+	sp_match_from_key(&key, state->zone_from, state->zone_to, match);
 }

@@ -5,9 +5,15 @@
  */
 #include "dataplane/stages.h"
 
+/*
+ * The session table chooses a bucket by the upper bits of the hash. They are mixed with the others first: owners by the same bits would
+ * leave each table only a share of its buckets to look into at first.
+ */
 static unsigned int owner_of(const struct sp_packet *packet, unsigned int n_workers)
 {
-	return (unsigned int)(((uint64_t)packet->hash * n_workers) >> 32);
+	uint32_t mixed = packet->hash * 0x9e3779b1u;
+
+	return (unsigned int)(((uint64_t)mixed * n_workers) >> 32);
 }
 
 void sp_owner_burst(struct sp_worker *worker, const struct sp_port *port)

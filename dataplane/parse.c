@@ -18,7 +18,7 @@
 /* Packets ahead whose first line is asked for: about the time a line takes from L3, in packets. */
 #define SP_PARSE_PREFETCH 4
 
-#define TPID_QINQ_OLD  0x9100
+#define TPID_QINQ_OLD  0x9100 /* and 0x9200, 0x9300: what switches used before 802.1ad */
 #define STRIPPED       (RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_QINQ_STRIPPED)
 #define TCI_VLAN       0x0fff
 #define FIRST_GROUP    224 /* first byte of the IPv4 multicast addresses */
@@ -101,10 +101,14 @@ static bool restore_tags(struct rte_mbuf *mbuf)
 
 static bool is_tpid(uint16_t type)
 {
-	return type == RTE_ETHER_TYPE_VLAN || type == RTE_ETHER_TYPE_QINQ || type == TPID_QINQ_OLD;
+	return type == RTE_ETHER_TYPE_VLAN || type == RTE_ETHER_TYPE_QINQ || type == TPID_QINQ_OLD || type == TPID_QINQ_OLD + 0x100 ||
+	       type == TPID_QINQ_OLD + 0x200;
 }
 
-/* Ethernet and VLAN tags: fills vlan, vlan_inner and l3_off; *type gets what follows the tags. */
+/*
+ * Ethernet and VLAN tags: fills vlan, vlan_inner and l3_off; *type gets what follows the tags. A tag with VLAN id 0 is a priority only
+ * (802.1Q 6.9): a switch takes it off and delivers by the next one, so the VLAN is that of the first tag that names one.
+ */
 static enum sp_drop_reason parse_ether(struct sp_parse *parse, uint16_t *type)
 {
 	struct sp_packet *packet = parse->packet;
@@ -120,7 +124,7 @@ static enum sp_drop_reason parse_ether(struct sp_parse *parse, uint16_t *type)
 		p = sp_parse_at(parse, off, SP_VLAN_BYTES);
 		if (p == NULL)
 			return SP_DROP_PARSE_ETHER;
-		if (tags == 0)
+		if (packet->key.vlan == 0)
 			packet->key.vlan = sp_read_be16(p) & TCI_VLAN;
 		else
 			packet->key.vlan_inner = sp_read_be16(p) & TCI_VLAN;

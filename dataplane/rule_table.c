@@ -58,7 +58,8 @@ int sp_rule_table_init(struct sp_rule_table *table, unsigned int n_workers)
 		goto err_free;
 	for (unsigned int w = 0; w < n_workers; w++) {
 		table->counters[w] = reserve(SP_RULE_SLOTS_MAX * sizeof(*table->counters[w]));
-		if (!table->counters[w])
+		table->log[w] = reserve(SP_RULE_SLOTS_MAX * sizeof(*table->log[w]));
+		if (!table->counters[w] || !table->log[w])
 			goto err_free;
 	}
 	index = table->index;
@@ -74,6 +75,8 @@ void sp_rule_table_free(struct sp_rule_table *table)
 {
 	for (unsigned int w = 0; w < SP_WORKERS_MAX; w++)
 		unreserve(table->counters[w], SP_RULE_SLOTS_MAX * sizeof(*table->counters[w]));
+	for (unsigned int w = 0; w < SP_WORKERS_MAX; w++)
+		unreserve(table->log[w], SP_RULE_SLOTS_MAX * sizeof(*table->log[w]));
 	unreserve(table->index, sizeof(struct index));
 	unreserve(table->shared, SP_RULE_SLOTS_MAX * sizeof(*table->shared));
 	unreserve(table->timeout_sec, SP_RULE_SLOTS_MAX * sizeof(*table->timeout_sec));
@@ -132,6 +135,8 @@ static void slot_reset(struct sp_rule_table *table, uint32_t slot)
 		__atomic_store_n(&c->hits, 0, __ATOMIC_RELAXED);
 		__atomic_store_n(&c->last_ns, 0, __ATOMIC_RELAXED);
 		__atomic_store_n(&c->first_ns, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&table->log[w][slot].suppressed, 0, __ATOMIC_RELAXED);
+		memset(table->log[w][slot].window, 0, sizeof(table->log[w][slot].window));
 	}
 }
 
@@ -235,4 +240,30 @@ void sp_rule_table_sum(const struct sp_rule_table *table, uint32_t slot, struct 
 		if (first_ns != 0 && (out->first_ns == 0 || first_ns < out->first_ns))
 			out->first_ns = first_ns;
 	}
+}
+
+bool sp_rule_log_take(struct sp_rule_log *log, enum sp_log_kind kind, uint32_t rate, uint32_t second)
+{
+	struct sp_log_window *window = &log->window[kind];
+
+	if (window->second != second) {
+		window->second = second;
+		window->taken = 0;
+	}
+	if (rate != 0 && window->taken >= rate) {
+		window->withheld += window->withheld < UINT32_MAX;
+		sp_count(&log->suppressed, 1);
+		return false;
+	}
+	window->taken++;
+	return true;
+}
+
+uint64_t sp_rule_table_suppressed(const struct sp_rule_table *table, uint32_t slot)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int w = 0; w < table->n_workers && slot < SP_RULE_SLOTS_MAX; w++)
+		sum += sp_read(&table->log[w][slot].suppressed);
+	return sum;
 }

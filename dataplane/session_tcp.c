@@ -12,8 +12,8 @@
 #define ACK 0x10u
 #define URG 0x20u
 
-/* What a segment does in the table, by its flags. A PUSH counts only where it matters: it shows data. */
-enum segment { SEGMENT_SYN, SEGMENT_SYNACK, SEGMENT_ACK, SEGMENT_PUSH, SEGMENT_FIN, SEGMENT_RST, SEGMENT_COUNT };
+/* What a segment does in the table, by its flags, and for those without SYN, FIN and RST by whether it carries data. */
+enum segment { SEGMENT_SYN, SEGMENT_SYNACK, SEGMENT_ACK, SEGMENT_DATA, SEGMENT_FIN, SEGMENT_RST, SEGMENT_COUNT };
 
 /* Besides a state to go to, a cell says: */
 #define KEEP   0xf0u /* pass, state unchanged */
@@ -38,8 +38,9 @@ static_assert(STATE_COUNT == 7 && SP_STATE_TCP_CLOSED + 1 == SP_STATE_COUNT, "th
  *               bare ACK comes from a half-open peer and makes the opener reset it (3.5.1), so it passes; RST refuses (3.10.7.3).
  * SYN_RECEIVED  Both sent SYN. Retransmissions of both pass; SYN+ACK of the opener belongs to a simultaneous open (figure 7). Only the
  *               opener's ACK establishes (3.10.7.4, fifth). The answering side may send data (RFC 7413 4.2) and close (3.6) before that.
- * ESTABLISHED   A SYN is not acceptable (3.10.7.4, fourth): the receiver would answer it with a challenge ACK, here it is dropped. A
- *               reply's SYN+ACK is repeated when the opener's ACK was lost behind us (3.8.1).
+ * ESTABLISHED   A SYN changes nothing and passes: the receiver answers it with a challenge ACK, by which a rebooted opener that uses its
+ *               port again resets the old connection (3.10.7.4, fourth). A reply's SYN+ACK is repeated when the opener's ACK was lost
+ *               behind us (3.8.1).
  * FIN_WAIT      One direction closed; the other may send as long as it wants (3.6, half-close).
  * CLOSING       Both closed; an ACK acknowledges the last FIN (3.6, figures 12 and 13).
  * TIME_WAIT     The last ACK passed. A repeated FIN and its ACK pass (3.10.7.4, eighth); RST does not shorten the wait (RFC 1337); a SYN of
@@ -49,7 +50,7 @@ static_assert(STATE_COUNT == 7 && SP_STATE_TCP_CLOSED + 1 == SP_STATE_COUNT, "th
  */
 /* clang-format off */
 static const uint8_t next[STATE_COUNT][2][SEGMENT_COUNT] = {
-	/*                                        SYN           SYN+ACK       ACK          PUSH         FIN     RST */
+	/*                                        SYN           SYN+ACK       ACK          DATA         FIN     RST */
 	[SP_STATE_TCP_SYN_SENT - STATE_FIRST] = {
 		/* original */                  { KEEP,         DROP,         DROP,        DROP,        DROP,   CLOSED },
 		/* reply    */                  { SYN_RECEIVED, SYN_RECEIVED, KEEP,        DROP,        DROP,   CLOSED } },
@@ -57,14 +58,14 @@ static const uint8_t next[STATE_COUNT][2][SEGMENT_COUNT] = {
 		/* original */                  { KEEP,         KEEP,         ESTABLISHED, ESTABLISHED, CLOSES, CLOSED },
 		/* reply    */                  { KEEP,         KEEP,         KEEP,        KEEP,        CLOSES, CLOSED } },
 	[SP_STATE_TCP_ESTABLISHED - STATE_FIRST] = {
-		/* original */                  { DROP,         DROP,         KEEP,        KEEP,        CLOSES, CLOSED },
-		/* reply    */                  { DROP,         KEEP,         KEEP,        KEEP,        CLOSES, CLOSED } },
+		/* original */                  { KEEP,         DROP,         KEEP,        KEEP,        CLOSES, CLOSED },
+		/* reply    */                  { KEEP,         KEEP,         KEEP,        KEEP,        CLOSES, CLOSED } },
 	[SP_STATE_TCP_FIN_WAIT - STATE_FIRST] = {
-		/* original */                  { DROP,         DROP,         KEEP,        KEEP,        CLOSES, CLOSED },
-		/* reply    */                  { DROP,         KEEP,         KEEP,        KEEP,        CLOSES, CLOSED } },
+		/* original */                  { KEEP,         DROP,         KEEP,        KEEP,        CLOSES, CLOSED },
+		/* reply    */                  { KEEP,         KEEP,         KEEP,        KEEP,        CLOSES, CLOSED } },
 	[SP_STATE_TCP_CLOSING - STATE_FIRST] = {
-		/* original */                  { DROP,         DROP,         TIME_WAIT,   KEEP,        CLOSES, CLOSED },
-		/* reply    */                  { DROP,         DROP,         TIME_WAIT,   KEEP,        CLOSES, CLOSED } },
+		/* original */                  { KEEP,         DROP,         TIME_WAIT,   KEEP,        CLOSES, CLOSED },
+		/* reply    */                  { KEEP,         DROP,         TIME_WAIT,   KEEP,        CLOSES, CLOSED } },
 	[SP_STATE_TCP_TIME_WAIT - STATE_FIRST] = {
 		/* original */                  { REOPEN,       DROP,         KEEP,        KEEP,        KEEP,   KEEP   },
 		/* reply    */                  { DROP,         DROP,         KEEP,        KEEP,        KEEP,   KEEP   } },
@@ -88,7 +89,7 @@ bool sp_tcp_flags_valid(uint8_t flags)
 }
 
 /* The flags are valid: at most one of SYN, FIN and RST. */
-static enum segment segment_of(uint8_t flags)
+static enum segment segment_of(uint8_t flags, bool data)
 {
 	if (flags & RST)
 		return SEGMENT_RST;
@@ -96,7 +97,7 @@ static enum segment segment_of(uint8_t flags)
 		return flags & ACK ? SEGMENT_SYNACK : SEGMENT_SYN;
 	if (flags & FIN)
 		return SEGMENT_FIN;
-	return flags & PSH ? SEGMENT_PUSH : SEGMENT_ACK;
+	return data ? SEGMENT_DATA : SEGMENT_ACK;
 }
 
 /* Notes the direction's FIN and returns the state that follows. */
@@ -108,7 +109,7 @@ static uint8_t close_direction(struct sp_session_state *state, bool reply)
 	return (state->flags & both) == both ? SP_STATE_TCP_CLOSING : SP_STATE_TCP_FIN_WAIT;
 }
 
-enum sp_drop_reason sp_tcp_update(struct sp_sessions *sessions, uint32_t ref, uint8_t flags, uint32_t now_ms, bool *reopen)
+enum sp_drop_reason sp_tcp_update(struct sp_sessions *sessions, uint32_t ref, uint8_t flags, bool data, uint32_t now_ms, bool *reopen)
 {
 	struct sp_session_state *state = sp_session_state(sessions, ref);
 	const bool reply = ref & SP_SESSION_REPLY;
@@ -118,7 +119,7 @@ enum sp_drop_reason sp_tcp_update(struct sp_sessions *sessions, uint32_t ref, ui
 	if (!sp_tcp_flags_valid(flags))
 		return SP_DROP_TCP_FLAGS;
 	assert(state->state >= STATE_FIRST && state->state < STATE_FIRST + STATE_COUNT);
-	to = next[state->state - STATE_FIRST][reply][segment_of(flags)];
+	to = next[state->state - STATE_FIRST][reply][segment_of(flags, data)];
 	if (to == CLOSES)
 		to = close_direction(state, reply);
 	switch (to) {

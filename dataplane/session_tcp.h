@@ -14,11 +14,11 @@
 bool sp_tcp_flags_valid(uint8_t flags);
 
 /*
- * Judges a segment of a live TCP session (its state is one of TCP_*) and advances its state. Returns SP_DROP_NONE to go on,
- * SP_DROP_TCP_FLAGS or SP_DROP_TCP_STATE; a dropped segment changes nothing. A SYN in the original direction on a closed or time-wait
- * session returns SP_DROP_NONE with *reopen true: the caller removes the session and treats the packet as a miss. The caller writes last_ms
- * of what passes.
+ * Judges a segment of a live TCP session (its state is one of TCP_*) and advances its state; `data`: it has payload. Returns SP_DROP_NONE
+ * to go on, SP_DROP_TCP_FLAGS or SP_DROP_TCP_STATE; a dropped segment changes nothing. A SYN in the original direction on a closed or
+ * time-wait session returns SP_DROP_NONE with *reopen true: the caller removes the session and treats the packet as a miss. The caller
+ * writes last_ms of what passes.
  */
-enum sp_drop_reason sp_tcp_update(struct sp_sessions *sessions, uint32_t ref, uint8_t flags, uint32_t now_ms, bool *reopen);
+enum sp_drop_reason sp_tcp_update(struct sp_sessions *sessions, uint32_t ref, uint8_t flags, bool data, uint32_t now_ms, bool *reopen);
 
 #endif

@@ -55,16 +55,17 @@ void sp_tx_flush(struct sp_worker *worker, unsigned int port);
 /* forward.c: worker 0 takes what workers without a tx queue passed to it for this port. */
 void sp_tx_collect(struct sp_worker *worker, unsigned int port);
 
-/* match_key.c: what rules see of a parsed packet, and of a session's opener. */
+/* match_key.c: what rules see of a key, of a parsed packet, and of a session's opener. The first: any thread. */
+void sp_match_from_key(const struct sp_key *key, uint8_t zone_from, uint8_t zone_to, struct sp_match *match);
 void sp_match_from_packet(const struct sp_burst *burst, unsigned int i, struct sp_match *match);
 void sp_match_from_session(const struct sp_sessions *sessions, uint32_t ref, struct sp_match *match);
 
 /* mss.c: lowers the MSS option of a SYN to `mss` and mends the checksum; leaves anything malformed alone. */
 void sp_mss_clamp(struct rte_mbuf *mbuf, const struct sp_packet *packet, uint16_t mss);
 
-/* notify.c: events of a packet and of a session. */
-void sp_notify_drop(struct sp_worker *worker, unsigned int i, uint32_t rule_id);
-void sp_notify_alert(struct sp_worker *worker, unsigned int i, uint32_t rule_id, uint32_t signature);
+/* notify.c: events of a packet and of a session, within the rate that each rule's log has. `rule` NULL: the default. */
+void sp_notify_drop(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule);
+void sp_notify_alert(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule, uint32_t signature);
 void sp_notify_flow(struct sp_worker *worker, uint32_t ref, uint8_t type, enum sp_flow_end why);
 
 /* Monotonic ns of the burst since tsc_start, for limits. */

@@ -25,7 +25,7 @@ static bool advance(struct sp_worker *worker, unsigned int i, uint32_t ref, cons
 
 	switch (packet->key.proto) {
 	case IPPROTO_TCP:
-		reason = sp_tcp_update(worker->sessions, ref, packet->tcp_flags, burst->now_ms, &reopen);
+		reason = sp_tcp_update(worker->sessions, ref, packet->tcp_flags, packet->payload_len > 0, burst->now_ms, &reopen);
 		if (reason != SP_DROP_NONE) {
 			sp_burst_drop(burst, i, reason);
 			return false;
@@ -76,6 +76,17 @@ static bool apply_rule(struct sp_worker *worker, unsigned int i, uint32_t ref, c
 	return true;
 }
 
+/*
+ * Whether the packet comes from where its end of the session is: the opener's zone, or the one it opened to. An ICMP error travels against
+ * the packet that it quotes.
+ */
+static bool from_right_zone(const struct sp_packet *packet, const struct sp_session_state *state, bool reply)
+{
+	bool from_opener = (packet->kind == SP_KIND_ICMP_ERROR) == reply;
+
+	return packet->zone_from == (from_opener ? state->zone_from : state->zone_to);
+}
+
 void sp_state_packet(struct sp_worker *worker, unsigned int i, unsigned int passed)
 {
 	struct sp_burst *burst = &worker->burst;
@@ -84,6 +95,14 @@ void sp_state_packet(struct sp_worker *worker, unsigned int i, unsigned int pass
 	struct sp_session_cold *cold;
 	unsigned int direction = (ref & SP_SESSION_REPLY) != 0;
 
+	if (unlikely(!from_right_zone(&burst->packet[i], state, direction))) {
+		/* An error from elsewhere is nobody's: the rules judge it. Anything else claims to be an end that it is not. */
+		if (burst->packet[i].kind == SP_KIND_ICMP_ERROR)
+			burst->session[i] = SP_SESSION_NONE;
+		else
+			sp_burst_drop(burst, i, SP_DROP_ROUTE_WRONG_ZONE);
+		return;
+	}
 	burst->slot[i] = state->slot;
 	if (unlikely(state->state == SP_STATE_BLOCKED)) {
 		state->last_ms = burst->now_ms;
@@ -93,9 +112,10 @@ void sp_state_packet(struct sp_worker *worker, unsigned int i, unsigned int pass
 	/* An error about a session passes with it, but is no sign of life. */
 	if (burst->packet[i].kind == SP_KIND_ICMP_ERROR)
 		return;
-	if (unlikely(!advance(worker, i, ref, state, passed)))
-		return;
+	/* Limits first: a packet that they drop must not have changed the session's state. */
 	if (unlikely((state->flags & (SP_SESSION_LIMITED | SP_SESSION_MSS)) && !apply_rule(worker, i, ref, state)))
+		return;
+	if (unlikely(!advance(worker, i, ref, state, passed)))
 		return;
 	state->last_ms = burst->now_ms;
 	cold = sp_session_cold(worker->sessions, ref);

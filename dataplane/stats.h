@@ -10,6 +10,7 @@
 
 #include "dataplane/inspect.h"
 #include "dataplane/session.h"
+#include "dataplane/stage.h"
 #include "dataplane/verdict.h"
 
 #define SP_PORTS_MAX 32
@@ -29,6 +30,8 @@ struct sp_stats {
 	uint64_t rejects_built, rejects_suppressed; /* answers made, and not made: not answerable, over the rate, or no mbuf */
 	uint64_t rematched, rematch_killed;         /* stale sessions kept and ended after a reload */
 	uint64_t busy_cycles, idle_cycles, busy_packets;
+	uint64_t stage_cycles[SP_STAGE_COUNT]; /* of timed bursts, one in SP_STAGE_SAMPLE */
+	uint64_t stage_packets;                /* packets in those bursts */
 	struct sp_inspect_counters inspect;
 	struct sp_port_counters ports[SP_PORTS_MAX];
 };

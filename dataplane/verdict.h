@@ -68,6 +68,8 @@ enum sp_verdict {
 	X(ROUTE_LINK_DOWN, "route_link_down", "the egress port's link is down", "check the link of the peer port")                         \
 	X(ROUTE_NON_IP, "route_non_ip", "a frame that is neither IP nor allowed by builtin or an `ethertype` rule",                        \
 		"add a rule with its ethertype if it is wanted")                                                                           \
+	X(ROUTE_WRONG_ZONE, "route_wrong_zone", "a packet of a session that came from another zone than its sender is in",                 \
+		"look for spoofing, or for a loop that leads packets through the firewall twice")                                          \
 	X(TABLE_SESSIONS_FULL, "table_sessions_full", "the session table has no room for a new session",                                   \
 		"raise sessions in the configuration, or look for a flood")                                                                \
 	X(TABLE_LIMITS_FULL, "table_limits_full", "the table of sources that limits count has no room",                                    \

@@ -27,6 +27,44 @@
 #define NAP_MIN_US 20
 #define NAP_MAX_US 200
 
+/* One burst in SP_STAGE_SAMPLE is timed: the others pay a decrement and a branch a stage. */
+static inline void watch_begin(struct sp_worker *worker)
+{
+	worker->watched = false;
+	worker->stage_tsc = 0;
+	if (likely(worker->stage_wait-- != 0))
+		return;
+	worker->stage_wait = SP_STAGE_SAMPLE - 1;
+	sp_count(&worker->stats.stage_packets, worker->burst.n);
+	worker->watched = true;
+	worker->stage_tsc = rte_rdtsc();
+}
+
+static __rte_noinline void capture_begin(struct sp_worker *worker, bool handed)
+{
+	worker->trace.packets = 0;
+	sp_capture_parsed(worker, handed);
+	worker->watched |= worker->trace.packets != 0;
+}
+
+static __rte_noinline void stage_watch(struct sp_worker *worker, enum sp_stage stage)
+{
+	if (worker->captures != NULL && worker->trace.packets != 0)
+		sp_trace_stage(worker, stage);
+	if (worker->stage_tsc != 0) {
+		uint64_t now = rte_rdtsc();
+
+		sp_count(&worker->stats.stage_cycles[stage], now - worker->stage_tsc);
+		worker->stage_tsc = now;
+	}
+}
+
+static inline void stage_done(struct sp_worker *worker, enum sp_stage stage)
+{
+	if (unlikely(worker->watched))
+		stage_watch(worker, stage);
+}
+
 void sp_worker_burst(struct sp_worker *worker, const struct sp_port *port, bool handed)
 {
 	struct sp_burst *burst = &worker->burst;
@@ -40,17 +78,29 @@ void sp_worker_burst(struct sp_worker *worker, const struct sp_port *port, bool 
 	for (unsigned int i = 0; i < burst->n; i++)
 		burst->length[i] = burst->mbuf[i]->pkt_len;
 
+	watch_begin(worker);
 	sp_parse_burst(port, burst);
+	if (unlikely(worker->captures != NULL))
+		capture_begin(worker, handed);
+	stage_done(worker, SP_STAGE_PARSE);
 	if (!handed && worker->dataplane->n_workers > 1)
 		sp_owner_burst(worker, port);
+	stage_done(worker, SP_STAGE_OWNER);
 	sp_egress_burst(worker, port);
+	stage_done(worker, SP_STAGE_EGRESS);
 	sp_sessions_lookup_burst(worker->sessions, burst);
+	stage_done(worker, SP_STAGE_SESSION);
 	sp_rematch_burst(worker);
 	sp_state_burst(worker);
+	stage_done(worker, SP_STAGE_STATE);
 	sp_classify_burst(worker, port);
+	stage_done(worker, SP_STAGE_CLASSIFY);
 	sp_inspect_burst(worker);
+	stage_done(worker, SP_STAGE_INSPECT);
 	sp_forward_burst(worker);
+	stage_done(worker, SP_STAGE_FORWARD);
 	sp_finish_burst(worker, port);
+	stage_done(worker, SP_STAGE_FINISH);
 }
 
 static unsigned int poll_queue(struct sp_worker *worker, const struct sp_port *port, uint16_t queue)
@@ -89,29 +139,38 @@ static unsigned int poll_ports(struct sp_worker *worker)
 	return handled;
 }
 
-/* Takes one burst from each other worker's ring; runs of packets from the same port go through the stages together. */
+/* Takes one burst from another worker's ring; runs of packets from the same port go through the stages together. */
+static unsigned int take_handover(struct sp_worker *worker, struct rte_ring *ring)
+{
+	const struct sp_dataplane *dataplane = worker->dataplane;
+	struct rte_mbuf *mbufs[SP_BURST_MAX];
+	unsigned int n = rte_ring_sc_dequeue_burst(ring, (void **)mbufs, SP_BURST_MAX, NULL), start = 0;
+
+	sp_count(&worker->stats.handed_in, n);
+	for (unsigned int i = 1; i <= n; i++) {
+		if (i < n && mbufs[i]->port == mbufs[start]->port)
+			continue;
+		memcpy(worker->burst.mbuf, &mbufs[start], (i - start) * sizeof(mbufs[0]));
+		worker->burst.n = i - start;
+		sp_worker_burst(worker, &dataplane->ports[mbufs[start]->port], true);
+		start = i;
+	}
+	return n;
+}
+
+/* A worker may hand over a burst of each port a turn: as many are taken, or the rings would fill while there is time to empty them. */
 static unsigned int poll_handover(struct sp_worker *worker)
 {
-	struct sp_dataplane *dataplane = worker->dataplane;
+	const struct sp_dataplane *dataplane = worker->dataplane;
 	unsigned int handled = 0;
 
 	for (unsigned int from = 0; from < dataplane->n_workers; from++) {
-		struct rte_mbuf *mbufs[SP_BURST_MAX];
-		unsigned int n, start = 0;
+		unsigned int n = SP_BURST_MAX;
 
-		if (from == worker->index)
-			continue;
-		n = rte_ring_sc_dequeue_burst(worker->handover[from], (void **)mbufs, SP_BURST_MAX, NULL);
-		sp_count(&worker->stats.handed_in, n);
-		for (unsigned int i = 1; i <= n; i++) {
-			if (i < n && mbufs[i]->port == mbufs[start]->port)
-				continue;
-			memcpy(worker->burst.mbuf, &mbufs[start], (i - start) * sizeof(mbufs[0]));
-			worker->burst.n = i - start;
-			sp_worker_burst(worker, &dataplane->ports[mbufs[start]->port], true);
-			start = i;
+		for (unsigned int b = 0; from != worker->index && b < dataplane->n_ports && n == SP_BURST_MAX; b++) {
+			n = take_handover(worker, worker->handover[from]);
+			handled += n;
 		}
-		handled += n;
 	}
 	return handled;
 }
@@ -131,6 +190,7 @@ static void begin_turn(struct sp_worker *worker, uint64_t now, uint32_t now_ms)
 	worker->burst.now = now;
 	worker->burst.now_ms = now_ms;
 	worker->live = __atomic_load_n(&worker->dataplane->live, __ATOMIC_ACQUIRE);
+	worker->captures = __atomic_load_n(&worker->dataplane->captures, __ATOMIC_ACQUIRE);
 }
 
 unsigned int sp_worker_turn(struct sp_worker *worker, uint64_t now, uint32_t now_ms)
@@ -252,7 +312,8 @@ struct sp_worker *sp_worker_create(
 	worker->pool = pool;
 	worker->inspect_buffer = sp_alloc("inspect", SP_INSPECT_BUFFER_BYTES, 64, config->socket);
 	worker->sessions = sp_sessions_create(&config->sessions);
-	if (worker->inspect_buffer == NULL || worker->sessions == NULL)
+	worker->drops = sp_alloc("drops", sizeof(*worker->drops), 64, config->socket);
+	if (worker->inspect_buffer == NULL || worker->sessions == NULL || worker->drops == NULL)
 		goto err;
 	sp_sessions_set_rule_timeouts(worker->sessions, dataplane->rule_table.timeout_sec);
 	sp_sessions_on_end(worker->sessions, sp_admit_ended, worker);
@@ -280,6 +341,7 @@ void sp_worker_free(struct sp_worker *worker)
 	if (worker->events.ring != NULL)
 		sp_event_ring_free(&worker->events);
 	sp_sessions_free(worker->sessions);
+	sp_free(worker->drops);
 	sp_free(worker->inspect_buffer);
 	sp_free(worker);
 }

@@ -9,7 +9,9 @@
 #define SP_DATAPLANE_WORKER_H
 
 #include "dataplane/burst.h"
+#include "dataplane/capture.h"
 #include "dataplane/dataplane.h"
+#include "dataplane/drop_ring.h"
 #include "dataplane/event.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/session.h"
@@ -32,11 +34,17 @@ struct sp_worker {
 	struct rte_ring *handover[SP_WORKERS_MAX]; /* handover[from]: packets for this worker; single producer, single consumer */
 	struct sp_mailbox mailbox;
 	struct sp_event_ring events;
-	struct sp_live *live;   /* as loaded for the current burst */
-	uint64_t reject_tat_ns; /* rate of built answers */
+	struct sp_live *live;                  /* as loaded for the current burst */
+	const struct sp_capture_set *captures; /* the same; NULL: nobody captures */
+	uint64_t stage_tsc;                    /* when the stage at hand began; 0: this burst is not timed */
+	uint32_t stage_wait;                   /* bursts until the next timed one */
+	bool watched;                          /* this burst is timed or traced */
+	uint64_t reject_tat_ns;                /* rate of built answers */
 	struct sp_burst burst;
 	struct sp_tx_buffer tx[SP_PORTS_MAX];
-	uint8_t *inspect_buffer; /* SP_INSPECT_BUFFER_BYTES */
+	uint8_t *inspect_buffer;    /* SP_INSPECT_BUFFER_BYTES */
+	struct sp_drop_ring *drops; /* owned; others read it by sp_drop_read */
+	struct sp_trace trace;
 	struct sp_stats stats;
 } __attribute__((aligned(64)));
 

@@ -4,7 +4,7 @@
  * resource's bound, then its resource answers at once or leaves a job with the control thread while the connection is suspended.
  * Everything here belongs to the API thread; a job, and the call it is part of, to the control thread between submit and done.
  */
-#define _GNU_SOURCE /* strcasestr */
+#define _GNU_SOURCE /* strcasestr, struct ucred */
 #include "mgmt/api.h"
 
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "mgmt/problem.h"
@@ -27,6 +28,7 @@
 #define BODIES_BYTES            (192u << 20) /* of all requests together */
 #define BODY_FIRST_BYTES        (16u << 10)  /* a body's buffer starts here and doubles */
 #define EXPLAIN_BYTES           (16u << 10)
+#define CAPTURE_BYTES           (16u << 10)
 #define WASTE_BYTES             (SP_SCAN_SIZE_MAX) /* read and thrown away of a body that is too large, so that its sender reads the answer */
 
 struct sp_api {
@@ -53,6 +55,12 @@ static const struct sp_route routes[] = {
 	{.path = "/v1/sessions", .method = "GET", .handle = sp_res_sessions, .params = {"ip", "port", "proto", "rule", "limit", "cursor"}},
 	{.path = "/v1/sessions", .method = "DELETE", .handle = sp_res_sessions_delete, .params = {"ip", "port", "proto", "rule", "all"}},
 	{.path = "/v1/explain", .method = "POST", .handle = sp_res_explain, .body_max = EXPLAIN_BYTES},
+	{.path = "/v1/events", .method = "GET", .handle = sp_res_events, .params = {"type", "rule", "ip"}},
+	{.path = "/v1/drops", .method = "GET", .handle = sp_res_drops, .params = {"ip", "port", "reason"}},
+	{.path = "/v1/captures", .method = "GET", .handle = sp_res_captures},
+	{.path = "/v1/captures", .method = "POST", .handle = sp_res_captures_post, .body_max = CAPTURE_BYTES},
+	{.path = "/v1/captures/", .prefix = true, .method = "GET", .handle = sp_res_capture},
+	{.path = "/v1/captures/", .prefix = true, .method = "DELETE", .handle = sp_res_capture_delete},
 	{.path = "/metrics", .method = "GET", .handle = sp_res_metrics, .params = {"rules"}},
 	{.path = "/openapi.yaml", .method = "GET", .handle = sp_res_openapi},
 };
@@ -75,6 +83,17 @@ const char *sp_call_param(const struct sp_call *call, const char *name)
 const char *sp_call_header(const struct sp_call *call, const char *name)
 {
 	return MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, name);
+}
+
+struct sp_peer sp_call_peer(const struct sp_call *call)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct ucred credentials;
+	socklen_t size = sizeof(credentials);
+
+	if (info == NULL || getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
+		return (struct sp_peer){0};
+	return (struct sp_peer){.known = true, .uid = credentials.uid, .gid = credentials.gid, .pid = credentials.pid};
 }
 
 int sp_call_parse_number(const char *text, uint64_t max, uint64_t *value)
@@ -331,6 +350,15 @@ static enum MHD_Result send_reply(struct sp_call *call)
 	return result;
 }
 
+static enum MHD_Result send_stream(struct sp_call *call)
+{
+	enum MHD_Result result = MHD_queue_response(call->connection, MHD_HTTP_OK, call->stream);
+
+	MHD_destroy_response(call->stream);
+	call->stream = NULL;
+	return result;
+}
+
 /* On the control thread: the job is over. The call may be freed as soon as its connection is resumed. */
 static void job_done(struct sp_job *job)
 {
@@ -350,6 +378,7 @@ static void submit(struct sp_call *call)
 	call->waiting = true;
 	call->job.done = job_done;
 	call->job.context = call;
+	call->job.by = sp_call_peer(call);
 	MHD_suspend_connection(call->connection);
 	rc = sp_control_submit(&call->mgmt->control, &call->job);
 	if (rc == 0)
@@ -373,6 +402,8 @@ static enum MHD_Result dispatch(struct sp_call *call)
 	} else {
 		call->route->handle(call);
 	}
+	if (call->stream != NULL)
+		return send_stream(call);
 	if (call->reply.status == 0 && call->job.kind != SP_JOB_NONE) {
 		submit(call);
 		return MHD_YES;

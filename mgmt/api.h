@@ -30,7 +30,8 @@ struct sp_call {
 	char *body;           /* NUL-terminated past size; NULL when there is none */
 	size_t size;
 	struct sp_reply reply;
-	struct sp_job job; /* set job.kind to have the control thread make the reply */
+	struct MHD_Response *stream; /* owned; set by a resource whose answer is made as it is sent, instead of a reply */
+	struct sp_job job;           /* set job.kind to have the control thread make the reply */
 
 	/* the server's */
 	size_t capacity, wasted;
@@ -58,6 +59,9 @@ void sp_api_stop(struct sp_api *api);
 
 /* Value of a query parameter, NULL when it is absent. Belongs to the call. */
 const char *sp_call_param(const struct sp_call *call, const char *name);
+
+/* Who called. */
+struct sp_peer sp_call_peer(const struct sp_call *call);
 
 /* Value of a request header, NULL when it is absent. */
 const char *sp_call_header(const struct sp_call *call, const char *name);

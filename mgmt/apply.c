@@ -76,11 +76,13 @@ void sp_apply_signatures(struct sp_mgmt *mgmt)
 }
 
 /* Leaves a trace of a change in the event file and in the log. */
-static void audit(struct sp_mgmt *mgmt, const char *action, uint32_t generation, bool persistent)
+static void audit(struct sp_mgmt *mgmt, const char *action, const struct sp_peer *by, bool persistent)
 {
+	uint32_t generation = sp_published_generation(mgmt->dataplane);
 	json_t *fields = json_object();
 
 	json_object_set_new(fields, "action", json_string(action));
+	json_object_set_new(fields, "by", by != NULL ? sp_peer_json(by) : json_string("signal"));
 	json_object_set_new(fields, "generation", json_integer(generation));
 	json_object_set_new(fields, "persistent", json_boolean(persistent));
 	sp_events_audit(mgmt->events, fields);
@@ -165,7 +167,7 @@ static void put_for_real(struct sp_mgmt *mgmt, struct sp_job *job, struct sp_rul
 			"in force, but the file could not be written (%s): a restart brings the old rules back", strerror(-rc));
 	sp_degraded_set(mgmt, SP_DEGRADED_NOT_SAVED, rc != 0);
 	sp_degraded_set(mgmt, SP_DEGRADED_RELOAD_FAILED, false);
-	audit(mgmt, "put-rules", sp_published_generation(mgmt->dataplane), rc == 0);
+	audit(mgmt, "put-rules", &job->by, rc == 0);
 	success(mgmt, diags, rc == 0, false, &job->reply);
 }
 
@@ -202,7 +204,7 @@ void sp_apply_put(struct sp_mgmt *mgmt, struct sp_job *job)
 	sp_diags_clear(&diags);
 }
 
-void sp_apply_reload(struct sp_mgmt *mgmt, struct sp_reply *reply)
+void sp_apply_reload(struct sp_mgmt *mgmt, const struct sp_peer *by, struct sp_reply *reply)
 {
 	const struct sp_read_options options = {.file = mgmt->rules_path, .zones = &mgmt->dataplane->zones};
 	struct sp_diags diags = {0};
@@ -224,7 +226,7 @@ void sp_apply_reload(struct sp_mgmt *mgmt, struct sp_reply *reply)
 		baseline_set(mgmt, bytes, size);
 		sp_degraded_set(mgmt, SP_DEGRADED_NOT_SAVED, false);
 		sp_degraded_set(mgmt, SP_DEGRADED_RELOAD_FAILED, false);
-		audit(mgmt, "reload", sp_published_generation(mgmt->dataplane), true);
+		audit(mgmt, "reload", by, true);
 		success(mgmt, &diags, true, false, reply);
 	}
 	sp_diags_print(&diags, stderr);

@@ -10,8 +10,11 @@
 /* Reads, compiles and, unless it is a dry run, publishes and saves the body of a PUT job. Fills job->reply. */
 void sp_apply_put(struct sp_mgmt *mgmt, struct sp_job *job);
 
-/* Reads the rule file again and publishes it; with errors the running rules stay. Fills the reply and writes errors to stderr. */
-void sp_apply_reload(struct sp_mgmt *mgmt, struct sp_reply *reply);
+/*
+ * Reads the rule file again and publishes it; with errors the running rules stay. Fills the reply and writes errors to stderr. `by` is who
+ * asked for it, NULL: a signal.
+ */
+void sp_apply_reload(struct sp_mgmt *mgmt, const struct sp_peer *by, struct sp_reply *reply);
 
 /* Remembers what the rule file holds, as the rules in force were loaded from it. At start. */
 void sp_apply_baseline(struct sp_mgmt *mgmt);

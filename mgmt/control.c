@@ -97,11 +97,18 @@ bool sp_control_quitting(const struct sp_control *control)
 	return __atomic_load_n(&control->quit, __ATOMIC_RELAXED) != 0;
 }
 
+json_t *sp_peer_json(const struct sp_peer *peer)
+{
+	if (peer == NULL || !peer->known)
+		return json_null();
+	return json_pack("{s:I, s:I, s:I}", "uid", (json_int_t)peer->uid, "gid", (json_int_t)peer->gid, "pid", (json_int_t)peer->pid);
+}
+
 /* SIGHUP and POST /v1/reload are one: logs are opened anew, whatever becomes of the rules. */
-static void reload(struct sp_mgmt *mgmt, struct sp_reply *reply)
+static void reload(struct sp_mgmt *mgmt, const struct sp_peer *by, struct sp_reply *reply)
 {
 	sp_events_reopen(mgmt->events);
-	sp_apply_reload(mgmt, reply);
+	sp_apply_reload(mgmt, by, reply);
 }
 
 static void run_job(struct sp_mgmt *mgmt, struct sp_job *job)
@@ -109,7 +116,7 @@ static void run_job(struct sp_mgmt *mgmt, struct sp_job *job)
 	if (job->kind == SP_JOB_PUT_RULES)
 		sp_apply_put(mgmt, job);
 	else
-		reload(mgmt, &job->reply);
+		reload(mgmt, &job->by, &job->reply);
 	job->done(job);
 }
 
@@ -122,7 +129,7 @@ static void tick(struct sp_mgmt *mgmt)
 		sp_publish_retire(mgmt->dataplane) == 0)
 		sp_degraded_set(mgmt, SP_DEGRADED_NOT_RETIRED, false);
 	if (__atomic_exchange_n(&mgmt->control.reload, 0, __ATOMIC_RELAXED) != 0) {
-		reload(mgmt, &reply);
+		reload(mgmt, NULL, &reply);
 		sp_reply_clear(&reply);
 	}
 }

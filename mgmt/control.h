@@ -16,6 +16,16 @@
 
 enum sp_job_kind { SP_JOB_NONE, SP_JOB_PUT_RULES, SP_JOB_RELOAD };
 
+/* Who called over the unix socket, as the kernel knew it when the connection was made. */
+struct sp_peer {
+	bool known;
+	uint32_t uid, gid;
+	int32_t pid; /* 0: of another pid namespace */
+};
+
+/* {"uid", "gid", "pid"} for audit lines; JSON null for NULL and for an unknown one. NULL on ENOMEM. */
+json_t *sp_peer_json(const struct sp_peer *peer);
+
 /* Work for the control thread. Its maker owns it again, and `reply` is filled, once `done` was called (on the control thread). */
 struct sp_job {
 	enum sp_job_kind kind;
@@ -24,6 +34,7 @@ struct sp_job {
 	bool dry_run, force;
 	bool has_generation;
 	uint32_t generation; /* If-Match: only when this generation is in force */
+	struct sp_peer by;
 	struct sp_reply reply;
 	void (*done)(struct sp_job *job);
 	void *context; /* the maker's */

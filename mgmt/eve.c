@@ -95,6 +95,18 @@ char *sp_eve_time(uint64_t wall_ns, char *buf)
 	return buf;
 }
 
+size_t sp_eve_lost(uint64_t n, const char *where, char *buf)
+{
+	char time[SP_EVE_TIME_SIZE];
+	struct timespec now;
+	int len;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	len = snprintf(buf, SP_EVE_LOST_MAX, "{\"timestamp\":\"%s\",\"event_type\":\"lost\",\"lost\":%" PRIu64 ",\"where\":\"%s\"}\n",
+		sp_eve_time((uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec, time), n, where);
+	return (size_t)len;
+}
+
 static void add_proto(struct line *line, uint8_t proto)
 {
 	static const struct {
@@ -157,7 +169,7 @@ static void add_flow(struct line *line, const struct sp_event *event, uint64_t w
 	char start[SP_EVE_TIME_SIZE], end[SP_EVE_TIME_SIZE];
 
 	if (event->type == SP_EVENT_FLOW_START) {
-		add(line, ",\"flow\":{\"event\":\"start\",\"start\":\"%s\"}", sp_eve_time(wall_ns, start));
+		add(line, ",\"flow\":{\"event\":\"start\",\"start\":\"%s\",\"state\":\"new\"}", sp_eve_time(wall_ns, start));
 		return;
 	}
 	add(line,
@@ -219,6 +231,8 @@ size_t sp_eve_format(const struct sp_event *event, const struct sp_eve_names *na
 		add(&line, ",\"rule\":%u", event->rule);
 	else
 		add(&line, ",\"rule\":null");
+	if (event->suppressed != 0)
+		add(&line, ",\"suppressed\":%u", event->suppressed);
 	if (event->type == SP_EVENT_DROP)
 		add_drop(&line, event);
 	else if (event->type == SP_EVENT_ALERT)

@@ -16,6 +16,7 @@
 #define SP_EVE_TEXT_MAX 512
 
 #define SP_EVE_TIME_SIZE 40
+#define SP_EVE_LOST_MAX  160
 
 struct sp_eve_signature {
 	uint32_t id;
@@ -33,6 +34,13 @@ struct sp_eve_names {
  * bytes). Returns its length; no terminating NUL counts.
  */
 size_t sp_eve_format(const struct sp_event *event, const struct sp_eve_names *names, uint64_t wall_ns, char *buf);
+
+/*
+ * A line that says that `n` lines or events are missing here, {"timestamp", "event_type": "lost", "lost": n, "where": where}, at this
+ * moment's time into buf (at least SP_EVE_LOST_MAX bytes). `where` is "ring" (a worker's, never made into lines), "file" or "reader".
+ * Returns its length.
+ */
+size_t sp_eve_lost(uint64_t n, const char *where, char *buf);
 
 /* "2025-01-31T12:00:00.123456+0100" in local time into buf (SP_EVE_TIME_SIZE); returns buf. */
 char *sp_eve_time(uint64_t wall_ns, char *buf);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One thread owns the file and the buffer. Others reach it through: the rings (workers), the audit queue and the signature tables (each
- * under the mutex, held for a copy or a search), two flags, and counters that it alone writes.
+ * under the mutex, held for a copy or a search), the streams, two flags, and counters that it alone writes.
  */
 #define _GNU_SOURCE /* pthread_setname_np */
 #include "mgmt/events.h"
@@ -19,16 +19,16 @@
 
 #include "dataplane/worker.h"
 #include "mgmt/eve.h"
+#include "mgmt/eve_file.h"
 #include "mgmt/reply.h"
 
-#define BUFFER_BYTES    ((size_t)1024 * 1024)
-#define BATCH           64 /* events taken from a ring at once */
-#define AUDIT_MAX       1024
-#define IDLE_NS         (10 * 1000 * 1000)
-#define NS_PER_SEC      ((uint64_t)1000 * 1000 * 1000)
-#define REPORT_NS       (60 * NS_PER_SEC) /* between two reports of a file that cannot be written */
-#define REOPEN_RETRY_NS (10 * NS_PER_SEC)
-#define DRAIN_ROUNDS    (4 * SP_EVENT_RING_SIZE / BATCH) /* at the end: more than a full ring needs */
+#define BUFFER_BYTES ((size_t)1024 * 1024)
+#define BATCH        64 /* events taken from a ring at once */
+#define AUDIT_MAX    1024
+#define IDLE_NS      (10 * 1000 * 1000)
+#define NS_PER_SEC   ((uint64_t)1000 * 1000 * 1000)
+#define LOST_NS      NS_PER_SEC                       /* between two lines that tell of full rings */
+#define DRAIN_ROUNDS (4 * SP_EVENT_RING_SIZE / BATCH) /* at the end: more than a full ring needs */
 
 struct signatures {
 	struct sp_eve_signature *v; /* sorted by id; strings follow the array in the same allocation */
@@ -37,27 +37,25 @@ struct signatures {
 
 struct sp_events {
 	struct sp_dataplane *dataplane;
-	char *path; /* NULL: none */
+	struct sp_streams *streams; /* has a lock of its own */
 	uint64_t stats_ns;
 	pthread_t thread;
 	uint32_t stop, reopen; /* flags, atomic */
 
-	pthread_mutex_t lock; /* guards what follows up to `fd` */
+	pthread_mutex_t lock; /* guards what follows up to `file` */
 	struct signatures current, former;
 	char *audit[AUDIT_MAX]; /* lines with their newline */
 	unsigned int audit_head, audit_n;
 	json_t *(*stats)(struct sp_mgmt *mgmt);
 	struct sp_mgmt *mgmt;
 
-	int fd;   /* from here on the thread's own; counters are read by others, relaxed */
-	bool cut; /* the file ends in a part of a line */
+	struct sp_eve_file file; /* from here on the thread's own; counters are read by others, relaxed */
 	char *buf;
 	size_t used;
 	uint64_t lines; /* in buf */
-	uint64_t next_stats_ns, next_report_ns, next_open_ns;
-	uint64_t unreported; /* lines lost since the last report */
-	int last_error;
-	struct sp_events_counters counters;
+	uint64_t next_stats_ns, next_lost_ns;
+	uint64_t told_lost; /* of `lost`, what a line has told */
+	uint64_t lost, audit_lost;
 };
 
 static uint64_t monotonic_ns(void)
@@ -76,119 +74,32 @@ static uint64_t realtime_ns(void)
 	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
-/* --- the file ---------------------------------------------------------------------------------------------------------------- */
-
-/* O_NONBLOCK: a pipe that nobody reads refuses instead of stopping the thread. */
-static int open_file(const char *path)
-{
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
-
-	return fd >= 0 ? fd : -errno;
-}
-
-static void note_error(struct sp_events *events, int err)
-{
-	events->last_error = err;
-	sp_count(&events->counters.write_errors, 1);
-}
-
-/* On the way to systemd's journal; at most once a minute, so that a full disk does not fill another one. */
-static void report(struct sp_events *events, uint64_t now_ns)
-{
-	if (events->last_error == 0 || now_ns < events->next_report_ns)
-		return;
-	fprintf(stderr, "sallyport: warning: %s: cannot write events: %s; %llu lines were lost; free space or mend the path, then reload\n",
-		events->path, strerror(events->last_error), (unsigned long long)events->unreported);
-	events->next_report_ns = now_ns + REPORT_NS;
-	events->unreported = 0;
-	events->last_error = 0;
-}
-
-/* Opens the path anew; the former file stays in use when that fails. */
-static void reopen_file(struct sp_events *events, uint64_t now_ns)
-{
-	int fd;
-
-	if (!events->path)
-		return;
-	fd = open_file(events->path);
-	if (fd < 0) {
-		note_error(events, -fd);
-		events->next_open_ns = now_ns + REOPEN_RETRY_NS;
-		return;
-	}
-	if (events->fd >= 0)
-		close(events->fd);
-	events->fd = fd;
-	events->cut = false;
-	events->next_open_ns = UINT64_MAX;
-}
-
-/* Writes all of it or says how far it came; 0 or errno. */
-static int write_all(int fd, const char *buf, size_t size, size_t *done)
-{
-	*done = 0;
-	while (*done < size) {
-		ssize_t n = write(fd, buf + *done, size - *done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? errno : EIO;
-		*done += (size_t)n;
-	}
-	return 0;
-}
-
-static uint64_t count_lines(const char *buf, size_t size)
-{
-	uint64_t n = 0;
-
-	for (const char *p = buf; (p = memchr(p, '\n', size - (size_t)(p - buf))) != NULL; p++)
-		n++;
-	return n;
-}
+/* --- lines ------------------------------------------------------------------------------------------------------------------- */
 
 /* Empties the buffer into the file, or loses it. */
 static void flush(struct sp_events *events)
 {
-	size_t done = 0;
-	uint64_t written;
-	int err = EBADF;
-
-	if (events->used == 0)
-		return;
-	if (events->fd >= 0) {
-		/* A broken line is ended first, so that it spoils no other. */
-		if (events->cut)
-			events->cut = write(events->fd, "\n", 1) != 1;
-		err = write_all(events->fd, events->buf, events->used, &done);
-		if (done > 0)
-			events->cut = events->buf[done - 1] != '\n';
-	}
-	written = done == events->used ? events->lines : count_lines(events->buf, done);
-	sp_count(&events->counters.written, written);
-	sp_count(&events->counters.bytes, done);
-	if (events->path && err != 0) {
-		/* Without a file the failed open has been counted already. */
-		if (events->fd >= 0)
-			note_error(events, err);
-		sp_count(&events->counters.unwritten, events->lines - written);
-		events->unreported += events->lines - written;
-	}
+	sp_eve_file_write(&events->file, events->buf, events->used, events->lines, monotonic_ns());
 	events->used = 0;
 	events->lines = 0;
 }
 
-/* Adds a whole line to the buffer; longer ones than the buffer do not occur. */
-static void put_line(struct sp_events *events, const char *line, size_t len)
+/* Whether anybody wants lines. */
+static bool is_read(const struct sp_events *events)
 {
-	if (!events->path || len > BUFFER_BYTES)
+	return events->file.path || sp_streams_readers(events->streams) > 0;
+}
+
+/* Adds a whole line to the buffer, and to the queues of those who read along; longer ones than the buffer do not occur. */
+static void put_line(struct sp_events *events, const struct sp_line *line)
+{
+	sp_streams_put(events->streams, line);
+	if (!events->file.path || line->len > BUFFER_BYTES)
 		return;
-	if (events->used + len > BUFFER_BYTES)
+	if (events->used + line->len > BUFFER_BYTES)
 		flush(events);
-	memcpy(events->buf + events->used, line, len);
-	events->used += len;
+	memcpy(events->buf + events->used, line->text, line->len);
+	events->used += line->len;
 	events->lines++;
 }
 
@@ -278,16 +189,25 @@ int sp_events_set_signatures(struct sp_events *events, const struct sp_ruleset *
 
 static void put_event(struct sp_events *events, const struct sp_event *event)
 {
+	static const uint32_t types[] = {[SP_EVENT_FLOW_START] = SP_LINE_BIT(SP_LINE_FLOW),
+		[SP_EVENT_FLOW_END] = SP_LINE_BIT(SP_LINE_FLOW),
+		[SP_EVENT_DROP] = SP_LINE_BIT(SP_LINE_DROP),
+		[SP_EVENT_ALERT] = SP_LINE_BIT(SP_LINE_ALERT)};
 	const struct sp_dataplane *dataplane = events->dataplane;
 	struct sp_eve_names names = {.port = event->port < dataplane->n_ports ? dataplane->ports[event->port].name : NULL};
-	char line[SP_EVE_LINE_MAX];
+	char text[SP_EVE_LINE_MAX];
+	struct sp_line line = {.text = text, .event = event};
 
+	if (event->type >= sizeof(types) / sizeof(types[0]))
+		return;
 	if (event->type == SP_EVENT_ALERT) {
 		names.signature = search(&events->current, event->signature);
 		if (!names.signature)
 			names.signature = search(&events->former, event->signature);
 	}
-	put_line(events, line, sp_eve_format(event, &names, sp_wall_ns(dataplane, event->tsc), line));
+	line.types = types[event->type];
+	line.len = sp_eve_format(event, &names, sp_wall_ns(dataplane, event->tsc), text);
+	put_line(events, &line);
 }
 
 /* One batch of every worker; how many there were. */
@@ -303,7 +223,7 @@ static unsigned int take_events(struct sp_events *events)
 
 		lost += sp_read(&ring->lost);
 		total += n;
-		if (n == 0 || !events->path)
+		if (n == 0 || !is_read(events))
 			continue;
 		/* Room first: nobody waits for the disk behind the lock, which keeps the signature tables in place. */
 		if (BUFFER_BYTES - events->used < BATCH * SP_EVE_LINE_MAX)
@@ -313,8 +233,30 @@ static unsigned int take_events(struct sp_events *events)
 			put_event(events, &batch[i]);
 		pthread_mutex_unlock(&events->lock);
 	}
-	__atomic_store_n(&events->counters.lost, lost, __ATOMIC_RELAXED);
+	__atomic_store_n(&events->lost, lost, __ATOMIC_RELAXED);
 	return total;
+}
+
+/* Rings that were full leave a gap: said once a second at most. */
+static void tell_lost(struct sp_events *events, uint64_t now_ns)
+{
+	uint64_t n = events->lost - events->told_lost;
+	char text[SP_EVE_LOST_MAX];
+	struct sp_line line = {.text = text, .types = SP_LINE_BIT(SP_LINE_FLOW) | SP_LINE_BIT(SP_LINE_DROP) | SP_LINE_BIT(SP_LINE_ALERT)};
+
+	if (n == 0 || now_ns < events->next_lost_ns || !is_read(events))
+		return;
+	line.len = sp_eve_lost(n, "ring", text);
+	put_line(events, &line);
+	events->told_lost += n;
+	events->next_lost_ns = now_ns + LOST_NS;
+}
+
+static void put_text(struct sp_events *events, const char *text, enum sp_line_type type)
+{
+	const struct sp_line line = {.text = text, .len = strlen(text), .types = SP_LINE_BIT(type)};
+
+	put_line(events, &line);
 }
 
 static unsigned int take_audit(struct sp_events *events)
@@ -330,7 +272,7 @@ static unsigned int take_audit(struct sp_events *events)
 	}
 	pthread_mutex_unlock(&events->lock);
 	for (unsigned int i = 0; i < n; i++) {
-		put_line(events, lines[i], strlen(lines[i]));
+		put_text(events, lines[i], SP_LINE_AUDIT);
 		free(lines[i]);
 	}
 	return n;
@@ -371,10 +313,10 @@ static void put_stats(struct sp_events *events, uint64_t now_ns)
 	stats = events->stats;
 	mgmt = events->mgmt;
 	pthread_mutex_unlock(&events->lock);
-	body = stats && events->path ? stats(mgmt) : NULL;
+	body = stats && is_read(events) ? stats(mgmt) : NULL;
 	line = body ? make_line("stats", body) : NULL;
 	if (line)
-		put_line(events, line, strlen(line));
+		put_text(events, line, SP_LINE_STATS);
 	free(line);
 }
 
@@ -388,19 +330,22 @@ static void *run(void *arg)
 		unsigned int n = take_events(events) + take_audit(events);
 		uint64_t now_ns = monotonic_ns();
 
+		tell_lost(events, now_ns);
 		put_stats(events, now_ns);
+		sp_streams_wake(events->streams, now_ns);
 		flush(events);
-		if (__atomic_exchange_n(&events->reopen, 0, __ATOMIC_ACQ_REL) || now_ns >= events->next_open_ns)
-			reopen_file(events, now_ns);
-		report(events, now_ns);
+		if (__atomic_exchange_n(&events->reopen, 0, __ATOMIC_ACQ_REL))
+			sp_eve_file_reopen(&events->file, now_ns);
+		sp_eve_file_tick(&events->file, now_ns, false);
 		if (n == 0)
 			nanosleep(&idle, NULL);
 	}
 	for (unsigned int i = 0; i < DRAIN_ROUNDS && take_events(events) + take_audit(events) > 0; i++)
 		;
+	events->next_lost_ns = 0;
+	tell_lost(events, monotonic_ns());
 	flush(events);
-	events->next_report_ns = 0;
-	report(events, monotonic_ns());
+	sp_eve_file_tick(&events->file, monotonic_ns(), true);
 	return NULL;
 }
 
@@ -408,8 +353,7 @@ static void *run(void *arg)
 
 static void release(struct sp_events *events)
 {
-	if (events->fd >= 0)
-		close(events->fd);
+	sp_eve_file_close(&events->file);
 	for (; events->audit_n > 0; events->audit_n--) {
 		free(events->audit[events->audit_head]);
 		events->audit_head = (events->audit_head + 1) % AUDIT_MAX;
@@ -418,7 +362,7 @@ static void release(struct sp_events *events)
 	free(events->former.v);
 	pthread_mutex_destroy(&events->lock);
 	free(events->buf);
-	free(events->path);
+	sp_streams_free(events->streams);
 	free(events);
 }
 
@@ -437,8 +381,7 @@ static int start_thread(struct sp_events *events)
 	return err;
 }
 
-struct sp_events *sp_events_start(
-	struct sp_dataplane *dataplane, const char *path, unsigned int stats_interval_sec, char *why, size_t why_size)
+struct sp_events *sp_events_start(struct sp_dataplane *dataplane, const struct sp_events_config *config, char *why, size_t why_size)
 {
 	struct sp_events *events = calloc(1, sizeof(*events));
 	int err;
@@ -449,23 +392,19 @@ struct sp_events *sp_events_start(
 	}
 	pthread_mutex_init(&events->lock, NULL);
 	events->dataplane = dataplane;
-	events->stats_ns = stats_interval_sec * NS_PER_SEC;
-	events->next_open_ns = UINT64_MAX;
-	events->fd = -1;
+	events->stats_ns = config->stats_interval_sec * NS_PER_SEC;
+	events->file.fd = -1;
 	events->buf = malloc(BUFFER_BYTES);
-	events->path = path ? strdup(path) : NULL;
-	if (!events->buf || (path && !events->path)) {
+	events->streams = sp_streams_create();
+	if (!events->buf || !events->streams) {
 		snprintf(why, why_size, "out of memory for the event writer");
 		goto err_release;
 	}
-	if (path) {
-		events->fd = open_file(path);
-		if (events->fd < 0) {
-			snprintf(why, why_size,
-				"%s: cannot write events: %s; make its folder writable, or set log.eve in the configuration", path,
-				strerror(-events->fd));
-			goto err_release;
-		}
+	err = sp_eve_file_open(&events->file, config->path, config->rotate_bytes, config->keep);
+	if (err != 0) {
+		snprintf(why, why_size, "%s: cannot write events: %s; make its folder writable, or set log.eve in the configuration",
+			config->path, strerror(-err));
+		goto err_release;
 	}
 	err = start_thread(events);
 	if (err != 0) {
@@ -498,6 +437,16 @@ void sp_events_stop(struct sp_events *events)
 	release(events);
 }
 
+struct sp_streams *sp_events_streams(struct sp_events *events)
+{
+	return events->streams;
+}
+
+int sp_events_failing(const struct sp_events *events)
+{
+	return events ? sp_eve_file_failing(&events->file) : 0;
+}
+
 void sp_events_reopen(struct sp_events *events)
 {
 	if (events)
@@ -520,7 +469,7 @@ void sp_events_audit(struct sp_events *events, json_t *fields)
 		events->audit[(events->audit_head + events->audit_n++) % AUDIT_MAX] = line;
 	pthread_mutex_unlock(&events->lock);
 	if (!queued) {
-		__atomic_fetch_add(&events->counters.audit_lost, 1, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&events->audit_lost, 1, __ATOMIC_RELAXED);
 		free(line);
 	}
 }
@@ -530,10 +479,13 @@ void sp_events_counters(const struct sp_events *events, struct sp_events_counter
 	memset(out, 0, sizeof(*out));
 	if (!events)
 		return;
-	out->written = sp_read(&events->counters.written);
-	out->bytes = sp_read(&events->counters.bytes);
-	out->lost = sp_read(&events->counters.lost);
-	out->unwritten = sp_read(&events->counters.unwritten);
-	out->write_errors = sp_read(&events->counters.write_errors);
-	out->audit_lost = sp_read(&events->counters.audit_lost);
+	out->written = sp_read(&events->file.counters.written);
+	out->bytes = sp_read(&events->file.counters.bytes);
+	out->unwritten = sp_read(&events->file.counters.unwritten);
+	out->write_errors = sp_read(&events->file.counters.write_errors);
+	out->rotated = sp_read(&events->file.counters.rotated);
+	out->lost = sp_read(&events->lost);
+	out->audit_lost = sp_read(&events->audit_lost);
+	out->readers = sp_streams_readers(events->streams);
+	out->shed = sp_streams_shed(events->streams);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "dataplane/worker.h"
+#include "mgmt/captures.h"
 #include "mgmt/events.h"
 #include "mgmt/ports.h"
 #include "mgmt/problem.h"
@@ -126,17 +127,23 @@ static void write_events(const struct snapshot *s, FILE *out)
 {
 	const struct sp_dataplane *dataplane = s->mgmt->dataplane;
 	struct sp_events_counters counters;
-	uint64_t posted = 0, lost = 0;
+	uint64_t posted = 0, lost = 0, suppressed = 0;
 
 	sp_events_counters(s->mgmt->events, &counters);
 	for (unsigned int w = 0; w < dataplane->n_workers; w++) {
 		posted += sp_read(&dataplane->workers[w]->events.posted);
 		lost += sp_read(&dataplane->workers[w]->events.lost);
+		suppressed += sp_read(&dataplane->workers[w]->events.suppressed);
 	}
 	counter(out, "events_posted", "Events that workers posted.", posted);
 	counter(out, "events_lost", "Events that found their ring full.", lost);
+	counter(out, "events_suppressed", "Events over the log rate of their rule.", suppressed);
 	counter(out, "events_written", "Event lines written.", counters.written);
 	counter(out, "events_unwritten", "Event lines that the file did not take.", counters.unwritten);
+	counter(out, "events_shed", "Event lines that readers of GET /v1/events did not take in time.", counters.shed);
+	counter(out, "events_rotated", "Event files that were full.", counters.rotated);
+	gauge(out, "events_failing", "1 while the event file takes no lines.", sp_events_failing(s->mgmt->events) != 0);
+	gauge(out, "events_readers", "Clients that read GET /v1/events.", (int64_t)counters.readers);
 }
 
 /* One family with a sample a port; `offset` is that of the 64-bit counter in struct sp_port_report. */
@@ -191,6 +198,28 @@ static void worker_family(const struct snapshot *s, FILE *out, const char *name,
 	}
 }
 
+static void write_stages(const struct snapshot *s, FILE *out)
+{
+	const struct sp_dataplane *dataplane = s->mgmt->dataplane;
+
+	family(out, "worker_stage_cycles", "counter", "Cycles of each stage in the bursts that were timed.");
+	for (unsigned int w = 0; w < dataplane->n_workers; w++)
+		for (unsigned int stage = 0; stage < SP_STAGE_COUNT; stage++)
+			fprintf(out, "sallyport_worker_stage_cycles_total{worker=\"%u\",stage=\"%s\"} %" PRIu64 "\n", w,
+				sp_stage_names[stage], sp_read(&dataplane->workers[w]->stats.stage_cycles[stage]));
+}
+
+static void write_captures(const struct snapshot *s, FILE *out)
+{
+	struct sp_captures_counters counters;
+
+	sp_captures_counters(s->mgmt->captures, &counters);
+	counter(out, "capture_packets", "Packets written to captures.", counters.packets);
+	counter(out, "capture_bytes", "Bytes written to captures.", counters.bytes);
+	counter(out, "capture_lost", "Copies for captures that found a ring full or that a file did not take.", counters.lost);
+	counter(out, "capture_write_errors", "Failed attempts to write a capture.", counters.write_errors);
+}
+
 static void write_workers(const struct snapshot *s, FILE *out)
 {
 	worker_family(s, out, "worker_busy_cycles", "Cycles of turns that found packets.", offsetof(struct sp_stats, busy_cycles));
@@ -199,6 +228,9 @@ static void write_workers(const struct snapshot *s, FILE *out)
 	worker_family(s, out, "worker_tx_packets", "Packets the worker sent.", offsetof(struct sp_stats, tx));
 	worker_family(s, out, "worker_handed_out_packets", "Packets given to other workers.", offsetof(struct sp_stats, handed_out));
 	worker_family(s, out, "worker_handed_in_packets", "Packets taken from other workers.", offsetof(struct sp_stats, handed_in));
+	worker_family(
+		s, out, "worker_timed_packets", "Packets in the bursts whose stages were timed.", offsetof(struct sp_stats, stage_packets));
+	write_stages(s, out);
 }
 
 /* One family with a sample for the default and each of the first n rules; the offset is that in struct sp_rule_counters. */
@@ -266,6 +298,7 @@ void sp_res_metrics(struct sp_call *call)
 		write_sessions(s, out);
 		write_inspection(s, out);
 		write_events(s, out);
+		write_captures(s, out);
 		write_ports(s, out);
 		write_workers(s, out);
 		write_rules(call->mgmt, rules != NULL, out);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "mgmt/apply.h"
+#include "mgmt/captures.h"
 #include "mgmt/events.h"
 #include "mgmt/res.h"
 #include "mgmt/state.h"
@@ -60,6 +61,10 @@ err_release:
 
 struct sp_mgmt *sp_mgmt_start(struct sp_dataplane *dataplane, const struct sp_mgmt_config *config, char *why, size_t why_size)
 {
+	const struct sp_events_config events = {.path = config->eve_path,
+		.rotate_bytes = config->eve_rotate_bytes,
+		.keep = config->eve_keep,
+		.stats_interval_sec = config->stats_interval_sec};
 	struct sp_mgmt *mgmt = make(dataplane, config);
 
 	if (mgmt == NULL) {
@@ -67,19 +72,25 @@ struct sp_mgmt *sp_mgmt_start(struct sp_dataplane *dataplane, const struct sp_mg
 		return NULL;
 	}
 	sp_apply_baseline(mgmt);
-	mgmt->events = sp_events_start(dataplane, config->eve_path, config->stats_interval_sec, why, why_size);
+	mgmt->events = sp_events_start(dataplane, &events, why, why_size);
 	if (mgmt->events == NULL)
 		goto err_release;
 	sp_events_set_stats(mgmt->events, sp_mgmt_stats_json, mgmt);
 	sp_apply_signatures(mgmt);
+	mgmt->captures = sp_captures_start(
+		dataplane, config->captures_folder != NULL ? config->captures_folder : SP_CAPTURES_FOLDER, why, why_size);
+	if (mgmt->captures == NULL)
+		goto err_events;
 	if (config->socket_path != NULL) {
 		mgmt->api = sp_api_start(mgmt, config->socket_path, config->socket_mode != 0 ? config->socket_mode : SOCKET_MODE_DEFAULT,
 			config->socket_group, why, why_size);
 		if (mgmt->api == NULL)
-			goto err_events;
+			goto err_captures;
 	}
 	return mgmt;
 
+err_captures:
+	sp_captures_stop(mgmt->captures);
 err_events:
 	sp_events_stop(mgmt->events);
 err_release:
@@ -92,8 +103,10 @@ void sp_mgmt_stop(struct sp_mgmt *mgmt)
 	/* the API thread gives up what it is doing, and jobs that wait are answered */
 	sp_mgmt_quit(mgmt);
 	sp_control_close(&mgmt->control);
+	sp_streams_close(sp_events_streams(mgmt->events));
 	if (mgmt->api != NULL)
 		sp_api_stop(mgmt->api);
+	sp_captures_stop(mgmt->captures);
 	sp_events_stop(mgmt->events);
 	release(mgmt);
 }

@@ -16,6 +16,9 @@ struct sp_mgmt_config {                  /* strings are copied */
 	const char *socket_group;        /* group that owns the socket; NULL: as the process */
 	const char *rules_path;          /* the file that PUT replaces and reload reads */
 	const char *eve_path;            /* EVE JSON lines; NULL: none */
+	uint64_t eve_rotate_bytes;       /* the file is rotated at this size; 0: never */
+	unsigned int eve_keep;           /* rotated files that stay */
+	const char *captures_folder;     /* where captures go; NULL: SP_CAPTURES_FOLDER */
 	const char *config_path;         /* for status; may be NULL */
 	const char *mode;                /* "wire" */
 	unsigned int stats_interval_sec; /* EVE stats events; 0: none */

@@ -171,6 +171,16 @@ void sp_published_put(void)
 	pthread_rwlock_unlock(&lock);
 }
 
+const struct sp_rule *sp_published_rule(const struct sp_dataplane *dataplane, uint32_t id)
+{
+	const struct sp_live *live = __atomic_load_n(&dataplane->live, __ATOMIC_ACQUIRE);
+	uint32_t slot = id != 0 ? sp_rule_table_slot(&dataplane->rule_table, id) : UINT32_MAX;
+	const struct sp_hot_rule *rule = live != NULL && slot != UINT32_MAX ? sp_live_rule(live, slot) : NULL;
+
+	/* both arrays have the same order */
+	return rule != NULL ? &live->ruleset->policy->rules[rule - live->ruleset->rules] : NULL;
+}
+
 uint32_t sp_published_generation(const struct sp_dataplane *dataplane)
 {
 	const struct sp_ruleset *ruleset = sp_published_get(dataplane);

@@ -29,6 +29,9 @@ void sp_publish_end(struct sp_dataplane *dataplane);
 const struct sp_ruleset *sp_published_get(const struct sp_dataplane *dataplane);
 void sp_published_put(void);
 
+/* The rule of that id as it is in force, NULL when there is none (any more). Between sp_published_get and _put only. */
+const struct sp_rule *sp_published_rule(const struct sp_dataplane *dataplane, uint32_t id);
+
 /* The generation in force, 0 without one. Any thread but a worker. */
 uint32_t sp_published_generation(const struct sp_dataplane *dataplane);
 

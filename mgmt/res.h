@@ -19,6 +19,12 @@ void sp_res_reload(struct sp_call *call);
 void sp_res_sessions(struct sp_call *call);
 void sp_res_sessions_delete(struct sp_call *call);
 void sp_res_explain(struct sp_call *call);
+void sp_res_events(struct sp_call *call);
+void sp_res_drops(struct sp_call *call);
+void sp_res_captures(struct sp_call *call);
+void sp_res_captures_post(struct sp_call *call);
+void sp_res_capture(struct sp_call *call);
+void sp_res_capture_delete(struct sp_call *call);
 void sp_res_metrics(struct sp_call *call);
 void sp_res_openapi(struct sp_call *call);
 

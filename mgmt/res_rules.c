@@ -63,6 +63,7 @@ static void set_counters(json_t *json, const struct sp_dataplane *dataplane, uin
 	json_object_set_new(json, "hits", sp_json_u64(sum.hits));
 	json_object_set_new(json, "packets", sp_json_u64(sum.packets));
 	json_object_set_new(json, "bytes", sp_json_u64(sum.bytes));
+	json_object_set_new(json, "events_suppressed", sp_json_u64(sp_rule_table_suppressed(&dataplane->rule_table, slot)));
 	if (!times)
 		return;
 	json_object_set_new(json, "sessions",

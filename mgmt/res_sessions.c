@@ -300,9 +300,11 @@ static bool kill_all(
 /* Leaves a trace with the filter as it was given. */
 static void audit(struct sp_call *call, uint64_t killed)
 {
+	const struct sp_peer by = sp_call_peer(call);
 	json_t *fields = json_object();
 
 	json_object_set_new(fields, "action", json_string("kill-sessions"));
+	json_object_set_new(fields, "by", sp_peer_json(&by));
 	for (unsigned int i = 0; call->route->params[i] != NULL; i++)
 		if (sp_call_param(call, call->route->params[i]) != NULL)
 			json_object_set_new(fields, call->route->params[i], sp_json_text(sp_call_param(call, call->route->params[i])));

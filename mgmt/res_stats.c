@@ -89,15 +89,17 @@ static json_t *inspection_json(const struct sp_inspect_counters *inspect)
 
 static json_t *events_json(const struct sp_dataplane *dataplane)
 {
-	uint64_t posted = 0, lost = 0;
+	uint64_t posted = 0, lost = 0, suppressed = 0;
 	json_t *json = json_object();
 
 	for (unsigned int w = 0; w < dataplane->n_workers; w++) {
 		posted += sp_read(&dataplane->workers[w]->events.posted);
 		lost += sp_read(&dataplane->workers[w]->events.lost);
+		suppressed += sp_read(&dataplane->workers[w]->events.suppressed);
 	}
 	set_u64(json, "posted", posted);
 	set_u64(json, "lost", lost);
+	set_u64(json, "suppressed", suppressed);
 	return json;
 }
 
@@ -140,6 +142,10 @@ json_t *sp_mgmt_stats_json(struct sp_mgmt *mgmt)
 	sp_events_counters(mgmt->events, &counters);
 	set_u64(events, "written", counters.written);
 	set_u64(events, "unwritten", counters.unwritten);
+	set_u64(events, "rotated", counters.rotated);
+	set_u64(events, "readers", counters.readers);
+	set_u64(events, "shed", counters.shed);
+	set_u64(events, "audit_lost", counters.audit_lost);
 	return json;
 }
 

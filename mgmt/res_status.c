@@ -4,8 +4,10 @@
  */
 #include <rte_cycles.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "dataplane/worker.h"
+#include "mgmt/events.h"
 #include "mgmt/problem.h"
 #include "mgmt/publish.h"
 #include "mgmt/res.h"
@@ -57,6 +59,17 @@ static void add(json_t *array, const char *code, const char *text)
 	json_array_append_new(array, entry);
 }
 
+static void add_events(json_t *array, const struct sp_events *events)
+{
+	struct sp_events_counters counters;
+	char text[160];
+
+	sp_events_counters(events, &counters);
+	snprintf(text, sizeof(text), "the event file takes no lines (%s); %llu were lost since the start",
+		strerror(sp_events_failing(events)), (unsigned long long)counters.unwritten);
+	add(array, "events-not-written", text);
+}
+
 json_t *sp_degraded_json(struct sp_mgmt *mgmt)
 {
 	const struct sp_dataplane *dataplane = mgmt->dataplane;
@@ -67,6 +80,8 @@ json_t *sp_degraded_json(struct sp_mgmt *mgmt)
 	for (unsigned int i = 0; i < SP_DEGRADED_COUNT; i++)
 		if ((degraded & (1u << i)) != 0)
 			add(array, sp_degraded_texts[i].code, sp_degraded_texts[i].text);
+	if (sp_events_failing(mgmt->events) != 0)
+		add_events(array, mgmt->events);
 	if (sp_published_generation(mgmt->dataplane) == 0)
 		add(array, "no-rules", "no rules are in force");
 	if (!workers_poll(dataplane))

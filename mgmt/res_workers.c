@@ -12,6 +12,17 @@ static json_t *ratio(uint64_t part, uint64_t whole)
 	return whole != 0 ? json_real((double)part / (double)whole) : json_null();
 }
 
+/* Cycles a packet by stage, from the timed bursts. */
+static json_t *stages_json(const struct sp_worker *worker)
+{
+	uint64_t packets = sp_read(&worker->stats.stage_packets);
+	json_t *json = json_object();
+
+	for (unsigned int s = 0; s < SP_STAGE_COUNT; s++)
+		json_object_set_new(json, sp_stage_names[s], ratio(sp_read(&worker->stats.stage_cycles[s]), packets));
+	return json;
+}
+
 static json_t *worker_json(const struct sp_worker *worker)
 {
 	uint64_t busy = sp_read(&worker->stats.busy_cycles), idle = sp_read(&worker->stats.idle_cycles);
@@ -24,6 +35,7 @@ static json_t *worker_json(const struct sp_worker *worker)
 	json_object_set_new(json, "idle_cycles", sp_json_u64(idle));
 	json_object_set_new(json, "busy_ratio", ratio(busy, busy + idle));
 	json_object_set_new(json, "cycles_per_packet", ratio(busy, sp_read(&worker->stats.busy_packets)));
+	json_object_set_new(json, "stages", stages_json(worker));
 	json_object_set_new(json, "rx", sp_json_u64(sp_read(&worker->stats.rx)));
 	json_object_set_new(json, "tx", sp_json_u64(sp_read(&worker->stats.tx)));
 	json_object_set_new(json, "handed_out", sp_json_u64(sp_read(&worker->stats.handed_out)));

@@ -39,6 +39,7 @@ struct sp_baseline {
 };
 
 struct sp_events;
+struct sp_captures;
 
 struct sp_mgmt {
 	struct sp_dataplane *dataplane;
@@ -47,6 +48,7 @@ struct sp_mgmt {
 	struct sp_control control;
 	struct sp_api *api;
 	struct sp_events *events;
+	struct sp_captures *captures;
 	struct sp_baseline baseline; /* control thread */
 	uint32_t degraded;           /* bit enum sp_degraded; control thread writes, relaxed readers */
 };

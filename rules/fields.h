@@ -52,4 +52,10 @@ int sp_ports_parse(
  */
 int sp_addrs_parse(struct sp_policy *policy, const char *text, const struct sp_place *place, int32_t *index, struct sp_diags *diags);
 
+/*
+ * Compiles a pcap-filter expression for Ethernet frames into *out, which the caller frees with pcap_freecode. Names that would be asked of
+ * DNS are refused. 0, or -EINVAL with a diagnostic that carries libpcap's words. Any thread.
+ */
+int sp_bpf_compile(const char *text, const struct sp_place *place, struct bpf_program *out, struct sp_diags *diags);
+
 #endif

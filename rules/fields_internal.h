@@ -45,9 +45,6 @@ bool sp_text_printable(const char *text);
 /* "100/s burst 200 per src/24". 0, or -EINVAL with *why set to a static sentence fragment. */
 int sp_limit_parse(const char *text, struct sp_limit *out, const char **why);
 
-/* Compiles a pcap-filter expression into *out, which the caller frees with pcap_freecode. 0 or -EINVAL with a diagnostic. Any thread. */
-int sp_bpf_compile(const char *text, const struct sp_place *place, struct bpf_program *out, struct sp_diags *diags);
-
 /* Mixing step of the hashes below: not for secrets, good enough that 64 bits do not collide by accident. */
 static inline uint64_t sp_hash_mix(uint64_t hash, uint64_t value)
 {

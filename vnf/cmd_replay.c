@@ -56,8 +56,8 @@ struct job {
 	struct sp_policy *policy;   /* until it is the ruleset's */
 	struct sp_ruleset *ruleset; /* until it is in force */
 	struct sp_zones table;
-	struct sp_capture *capture;
-	struct sp_capture_writer *writer;
+	struct sp_replay_capture *capture;
+	struct sp_replay_capture_writer *writer;
 	struct sp_replay *replay;
 	uint64_t n, first_ns;
 	bool eal;
@@ -188,7 +188,7 @@ static int prepare(struct job *job)
 	struct sp_diags diags = {0};
 	char why[SP_WHY_MAX];
 
-	job->capture = sp_capture_open(job->arguments->input, why, sizeof(why));
+	job->capture = sp_replay_capture_open(job->arguments->input, why, sizeof(why));
 	if (job->capture == NULL)
 		return sp_cmd_fail("%s", why);
 	if (sp_eal_start_command(need_mb(job), why, sizeof(why)) != 0)
@@ -200,7 +200,7 @@ static int prepare(struct job *job)
 	if (sp_cmd_report(&diags) || job->ruleset == NULL)
 		return SP_EXIT_NO;
 	if (job->arguments->output != NULL) {
-		job->writer = sp_capture_create(job->arguments->output, job->capture, why, sizeof(why));
+		job->writer = sp_replay_capture_create(job->arguments->output, job->capture, why, sizeof(why));
 		if (job->writer == NULL)
 			return sp_cmd_fail("%s", why);
 	}
@@ -209,11 +209,11 @@ static int prepare(struct job *job)
 
 static int send_frames(struct job *job)
 {
-	struct sp_captured frame;
+	struct sp_replay_frame frame;
 	char why[SP_WHY_MAX];
 	int rc;
 
-	while ((rc = sp_capture_next(job->capture, &frame, why, sizeof(why))) == 1) {
+	while ((rc = sp_replay_capture_next(job->capture, &frame, why, sizeof(why))) == 1) {
 		if (job->n++ == 0)
 			job->first_ns = frame.ns;
 		rc = sp_replay_frame(job->replay, &frame, why);
@@ -228,9 +228,9 @@ static int send_frames(struct job *job)
 			job->arguments->input, why, job->n);
 	if (sp_replay_finish(job->replay, why) != 0)
 		return sp_cmd_fail("%s", why);
-	if (sp_capture_truncated(job->capture) > 0)
+	if (sp_replay_capture_truncated(job->capture) > 0)
 		fprintf(stderr, "sallyport: warning: %s: %" PRIu64 " packets are cut short in the capture; what is there was replayed\n",
-			job->arguments->input, sp_capture_truncated(job->capture));
+			job->arguments->input, sp_replay_capture_truncated(job->capture));
 	return SP_EXIT_GOOD;
 }
 
@@ -264,12 +264,12 @@ static int run(struct job *job, const struct sp_replay_options *options)
 static int finish(struct job *job, int code)
 {
 	if (job->writer != NULL) {
-		int rc = sp_capture_finish(job->writer);
+		int rc = sp_replay_capture_finish(job->writer);
 
 		if (rc != 0)
 			code = sp_cmd_fail("cannot write %s: %s", job->arguments->output, strerror(-rc));
 	}
-	sp_capture_close(job->capture);
+	sp_replay_capture_close(job->capture);
 	sp_replay_free(job->replay);
 	sp_ruleset_free(job->ruleset);
 	sp_policy_free(job->policy);

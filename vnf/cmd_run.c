@@ -187,6 +187,7 @@ static int build(struct firewall *firewall)
 		.timeout_sec = config->timeout_sec,
 		.limit_sources = config->limit_sources,
 		.reject_rate = config->reject_rate,
+		.log_rate = config->log_rate,
 		.adaptive = config->adaptive,
 		.zones = &config->zones};
 	char why[SP_WHY_MAX] = "";
@@ -241,7 +242,10 @@ static int start_management(struct firewall *firewall)
 		.socket_mode = config->socket_mode,
 		.socket_group = config->group,
 		.rules_path = config->rules,
+		.captures_folder = config->captures,
 		.eve_path = config->eve,
+		.eve_rotate_bytes = (uint64_t)config->rotate_mb << 20,
+		.eve_keep = config->keep,
 		.config_path = config->file,
 		.mode = "wire",
 		.stats_interval_sec = config->stats_interval_sec};

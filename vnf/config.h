@@ -23,6 +23,9 @@
 #define SP_CONFIG_DEFAULT_SESSIONS 262144 /* both families together */
 #define SP_CONFIG_DEFAULT_SOURCES  65536
 #define SP_CONFIG_DEFAULT_REJECTS  1000 /* a second and worker */
+#define SP_CONFIG_DEFAULT_ROTATE   256  /* MB */
+#define SP_CONFIG_DEFAULT_KEEP     4
+#define SP_CONFIG_DEFAULT_LOG_RATE 1000 /* a second, rule, kind and worker */
 
 /* Ports and VLANs of ports together. */
 #define SP_CONFIG_PORTS_MAX 4096
@@ -61,7 +64,11 @@ struct sp_config {
 	const char *socket;    /* path; NULL: no API */
 	const char *group;     /* of the socket; NULL: as the process */
 	mode_t socket_mode;
+	const char *captures;          /* folder of captures; NULL: the default one */
 	const char *eve;               /* path; NULL: no events are written */
+	uint32_t rotate_mb;            /* size at which that file is rotated; 0: never */
+	uint32_t keep;                 /* rotated files that stay */
+	uint32_t log_rate;             /* events of one rule and kind that a worker posts a second; 0: all */
 	uint32_t stats_interval_sec;   /* of stats events; 0: none */
 	uint32_t sessions4, sessions6; /* of all workers together */
 	uint32_t timeout_sec[SP_STATE_COUNT];

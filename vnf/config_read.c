@@ -503,9 +503,47 @@ static void log_stats_interval(struct reader *reader, const config_setting_t *s,
 		duration(reader, s, sec);
 }
 
+static void log_rotate(struct reader *reader, const config_setting_t *s, void *into)
+{
+	uint64_t value;
+
+	if (number(reader, s, 0, 1048576, "MB (0: never)", &value))
+		((struct sp_config *)into)->rotate_mb = (uint32_t)value;
+}
+
+static void log_keep(struct reader *reader, const config_setting_t *s, void *into)
+{
+	uint64_t value;
+
+	if (number(reader, s, 0, 1000, "files", &value))
+		((struct sp_config *)into)->keep = (uint32_t)value;
+}
+
+static void log_rate(struct reader *reader, const config_setting_t *s, void *into)
+{
+	uint64_t value;
+
+	if (number(reader, s, 0, 1000000, "events a second (0: no limit)", &value))
+		((struct sp_config *)into)->log_rate = (uint32_t)value;
+}
+
 static void read_log(struct reader *reader, const config_setting_t *s, void *into)
 {
-	static const struct key keys[] = {{"eve", log_eve}, {"stats_interval", log_stats_interval}};
+	static const struct key keys[] = {{"eve", log_eve}, {"rotate_mb", log_rotate}, {"keep", log_keep}, {"rate", log_rate},
+		{"stats_interval", log_stats_interval}};
+
+	(void)into;
+	read_group(reader, s, keys, ARRAY_LENGTH(keys));
+}
+
+static void captures_folder(struct reader *reader, const config_setting_t *s, void *into)
+{
+	path(reader, s, PATH_MAX - 64, &((struct sp_config *)into)->captures);
+}
+
+static void read_captures(struct reader *reader, const config_setting_t *s, void *into)
+{
+	static const struct key keys[] = {{"folder", captures_folder}};
 
 	(void)into;
 	read_group(reader, s, keys, ARRAY_LENGTH(keys));
@@ -622,6 +660,7 @@ static const struct key top_keys[] = {
 	{"rules", read_rules},
 	{"api", read_api},
 	{"log", read_log},
+	{"captures", read_captures},
 	{"sessions", read_sessions},
 	{"limits", read_limits},
 	{"poll", read_poll},
@@ -642,6 +681,9 @@ static void set_defaults(struct sp_config *config, const char *file)
 	memcpy(config->timeout_sec, sp_state_default_sec, sizeof(config->timeout_sec));
 	config->limit_sources = SP_CONFIG_DEFAULT_SOURCES;
 	config->reject_rate = SP_CONFIG_DEFAULT_REJECTS;
+	config->rotate_mb = SP_CONFIG_DEFAULT_ROTATE;
+	config->keep = SP_CONFIG_DEFAULT_KEEP;
+	config->log_rate = SP_CONFIG_DEFAULT_LOG_RATE;
 	config->hardening = true;
 }
 

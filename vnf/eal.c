@@ -187,7 +187,8 @@ static void explain_failure(const struct sp_eal_options *options, int error, con
 				"memory.huge = false",
 				options->memory_mb, said, options->memory_mb / 2 + 64);
 		else
-			snprintf(why, why_size, "cannot take %u MB of memory (%s); give the machine more, or set a smaller memory.mb",
+			snprintf(why, why_size,
+				"cannot take %u MB of memory (%s); free some, or give the machine more; `run` takes what memory.mb says",
 				options->memory_mb, said);
 	} else if (error == EACCES || error == EPERM) {
 		snprintf(why, why_size, "no permission (%s); run as root, or give the process the capabilities of the systemd unit", said);
@@ -223,7 +224,11 @@ int sp_eal_start(const struct sp_eal_options *options, char *why, size_t why_siz
 int sp_eal_start_command(uint32_t memory_mb, char *why, size_t why_size)
 {
 	struct sp_eal_options options = {.memory_mb = memory_mb};
+	uint64_t machine_mb = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) >> 20;
 
+	/* The kernel refuses at once what the machine could never have, though little of it might be used. */
+	if (options.memory_mb > machine_mb / 4 * 3)
+		options.memory_mb = (uint32_t)(machine_mb / 4 * 3);
 	return sp_eal_start(&options, why, why_size);
 }
 

@@ -73,6 +73,7 @@ int sp_launch_begin(struct sp_launch *launch, const struct sp_launch_options *op
 		return no_memory(why, "the dataplane");
 	dataplane->n_workers = options->n_workers;
 	dataplane->reject_rate = options->reject_rate;
+	dataplane->log_rate = options->log_rate;
 	dataplane->adaptive = options->adaptive;
 	if (options->zones != NULL)
 		dataplane->zones = *options->zones;
@@ -180,6 +181,13 @@ int sp_launch_workers(struct sp_launch *launch, const struct sp_launch_options *
 	return 0;
 }
 
+/* Workers that run wait, when they leave, until all have stopped and drained: those that never will are counted here. */
+static void not_coming(struct sp_dataplane *dataplane, unsigned int n)
+{
+	__atomic_fetch_add(&dataplane->stopped, n, __ATOMIC_ACQ_REL);
+	__atomic_fetch_add(&dataplane->drained, n, __ATOMIC_ACQ_REL);
+}
+
 int sp_launch_go(struct sp_launch *launch, char *why)
 {
 	struct sp_dataplane *dataplane = launch->dataplane;
@@ -187,16 +195,48 @@ int sp_launch_go(struct sp_launch *launch, char *why)
 	for (unsigned int w = 0; w < dataplane->n_workers; w++) {
 		int rc = rte_eal_remote_launch(sp_worker_run, dataplane->workers[w], w + 1);
 
-		if (rc != 0)
+		if (rc != 0) {
+			not_coming(dataplane, dataplane->n_workers - w);
 			return fail(rc, why, "worker %u does not start: %s", w, strerror(-rc));
+		}
 	}
 	return 0;
+}
+
+bool sp_launch_polls(const struct sp_launch *launch)
+{
+	const struct sp_dataplane *dataplane = launch->dataplane;
+
+	for (unsigned int w = 0; w < dataplane->n_workers; w++) {
+		const struct sp_stats *stats = &dataplane->workers[w]->stats;
+
+		if ((sp_read(&stats->busy_cycles) | sp_read(&stats->idle_cycles)) == 0)
+			return false;
+	}
+	return true;
 }
 
 void sp_launch_halt(struct sp_launch *launch)
 {
 	__atomic_store_n(&launch->dataplane->stop, 1, __ATOMIC_RELAXED);
 	rte_eal_mp_wait_lcore();
+}
+
+bool sp_launch_halt_within(struct sp_launch *launch, unsigned int ms)
+{
+	static const struct timespec pause = {.tv_nsec = 1000000};
+	const struct sp_dataplane *dataplane = launch->dataplane;
+	unsigned int running;
+
+	__atomic_store_n(&launch->dataplane->stop, 1, __ATOMIC_RELAXED);
+	for (;; ms--) {
+		running = 0;
+		for (unsigned int w = 0; w < dataplane->n_workers; w++)
+			running += rte_eal_get_lcore_state(w + 1) == RUNNING;
+		if (running == 0 || ms == 0)
+			return running == 0;
+		nanosleep(&pause, NULL);
+	}
 }
 
 void sp_launch_end(struct sp_launch *launch)

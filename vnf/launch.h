@@ -25,7 +25,7 @@ struct sp_launch_options {
 	unsigned int n_workers;
 	uint32_t sessions4, sessions6; /* of all workers together */
 	const uint32_t *timeout_sec;   /* SP_STATE_COUNT of them */
-	uint32_t limit_sources, reject_rate;
+	uint32_t limit_sources, reject_rate, log_rate;
 	bool adaptive;
 	const struct sp_zones *zones;
 };
@@ -48,8 +48,14 @@ int sp_launch_workers(struct sp_launch *launch, const struct sp_launch_options *
 /* Sends the workers to their lcores (1..n). Rules must be published. */
 int sp_launch_go(struct sp_launch *launch, char *why);
 
+/* Whether every worker has polled its ports at least once. Any thread. */
+bool sp_launch_polls(const struct sp_launch *launch);
+
 /* Tells the workers to leave, and waits for them. Safe to call when none runs. */
 void sp_launch_halt(struct sp_launch *launch);
+
+/* The same, but waits at most `ms`: whether all have drained and left. Any thread but a worker. */
+bool sp_launch_halt_within(struct sp_launch *launch, unsigned int ms);
 
 /* Frees workers, rules, ports and tables. No other thread may look at the dataplane any more. */
 void sp_launch_end(struct sp_launch *launch);

@@ -59,9 +59,15 @@ int main(int argc, char **argv)
 		help(stderr);
 		return SP_EXIT_UNRUN;
 	}
-	for (size_t i = 0; i < N_COMMANDS; i++)
-		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		char name[32];
+
+		if (strcmp(argv[1], commands[i].name) != 0)
+			continue;
+		snprintf(name, sizeof(name), "sallyport %s", commands[i].name);
+		argv[1] = name; /* getopt begins its messages with it */
+		return commands[i].run(argc - 1, argv + 1);
+	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
 		help(stdout);
 		return sp_cmd_finish(SP_EXIT_GOOD);

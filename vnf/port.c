@@ -44,8 +44,13 @@ static void copy_device(char *out, size_t size, const char *text)
 
 void sp_port_zones(struct sp_port *port, const struct sp_config *config, const struct sp_config_port *from)
 {
-	/* A tagged frame belongs to the port's zone unless its VLAN has a zone of its own. */
-	memset(port->zone, from->zone, sizeof(port->zone));
+	bool divided = false;
+
+	for (unsigned int i = 0; i < config->n_ports; i++)
+		divided |= config->ports[i].parent >= 0 && &config->ports[config->ports[i].parent] == from;
+	/* On a port that is divided into VLANs, a tag that nobody defined must not lend a frame the zone of untagged ones. */
+	memset(port->zone, divided ? SP_MATCH_NO_ZONE : from->zone, sizeof(port->zone));
+	port->zone[0] = from->zone;
 	for (unsigned int i = 0; i < config->n_ports; i++)
 		if (config->ports[i].parent >= 0 && &config->ports[config->ports[i].parent] == from)
 			port->zone[config->ports[i].vlan] = config->ports[i].zone;

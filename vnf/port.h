@@ -24,7 +24,10 @@ struct sp_port_plan {                            /* what a port needs, known onc
 int sp_port_open(struct sp_port *port, const struct sp_config *config, const struct sp_config_port *from, unsigned int n_workers,
 	struct sp_port_plan *plan, char *why);
 
-/* Sets port->zone of every VLAN as the configuration says for this device. */
+/*
+ * Sets port->zone of every VLAN as the configuration says for this device: without VLANs of its own all frames are of the port's zone; with
+ * some, untagged frames are, and those of a VLAN that is not defined have none (SP_MATCH_NO_ZONE).
+ */
 void sp_port_zones(struct sp_port *port, const struct sp_config *config, const struct sp_config_port *from);
 
 /* Sets up queues with buffers from the pool and starts the port. What the device refuses but can be lived without is warned of on stderr.

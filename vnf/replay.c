@@ -6,6 +6,7 @@
 #include "vnf/replay.h"
 
 #include <errno.h>
+#include <rte_bus_vdev.h>
 #include <rte_errno.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
@@ -21,7 +22,8 @@
 
 #define RING_SIZE   256 /* a burst, and an answer to each packet of it, fit several times */
 #define BUFFERS     8192
-#define FRAME_BYTES 2048 /* of one mbuf: longer frames are chains, as a NIC's would be */
+#define FRAME_BYTES 2048           /* of one mbuf: longer frames are chains, as a NIC's would be */
+#define PORT_NAME   "sp_replay_%u" /* of an ethdev; its driver puts net_ring_ before it */
 #define PAIRS_MAX   (SP_PORTS_MAX / 2)
 
 #define NS_PER_MS 1000000u
@@ -87,7 +89,7 @@ static int make_port(struct sp_replay *replay, struct pair *pair, unsigned int i
 	pair->tx[side] = rte_ring_create(name, RING_SIZE, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	if (pair->rx[side] == NULL || pair->tx[side] == NULL)
 		return -rte_errno;
-	snprintf(name, sizeof(name), "sp_replay_%u", index);
+	snprintf(name, sizeof(name), PORT_NAME, index);
 	ethdev = rte_eth_from_rings(name, &pair->rx[side], 1, &pair->tx[side], 1, 0);
 	if (ethdev < 0)
 		return -EIO;
@@ -153,7 +155,7 @@ static int make_pair(struct sp_replay *replay, uint8_t zone0, uint8_t zone1, cha
 }
 
 /* Index of the port that the frame came in by, or -errno. */
-static int choose_port(struct sp_replay *replay, const struct sp_captured *frame, char *why)
+static int choose_port(struct sp_replay *replay, const struct sp_replay_frame *frame, char *why)
 {
 	uint8_t from, to;
 	bool reverse;
@@ -271,6 +273,12 @@ void sp_replay_free(struct sp_replay *replay)
 	sp_launch_end(&replay->launch);
 	for (unsigned int i = 0; i < PAIRS_MAX; i++)
 		for (unsigned int side = 0; side < 2; side++) {
+			char name[64];
+
+			if (replay->pairs[i].rx[side] == NULL)
+				continue;
+			snprintf(name, sizeof(name), "net_ring_" PORT_NAME, 2 * i + side);
+			rte_vdev_uninit(name);
 			rte_ring_free(replay->pairs[i].rx[side]);
 			rte_ring_free(replay->pairs[i].tx[side]);
 		}
@@ -303,6 +311,16 @@ static void report_one(const struct sp_replay *replay, unsigned int i)
 	replay->options->report(replay->options->context, &verdict);
 }
 
+static void write_out(struct sp_replay *replay, struct rte_mbuf *mbuf, uint64_t ns)
+{
+	struct sp_replay_frame frame = {.len = RTE_MIN(mbuf->pkt_len, (uint32_t)SP_CAPTURED_MAX), .ns = ns};
+
+	frame.data = rte_pktmbuf_read(mbuf, 0, frame.len, replay->bytes);
+	if (replay->options->writer != NULL && frame.data != NULL)
+		sp_replay_capture_write(replay->options->writer, &frame);
+	rte_pktmbuf_free(mbuf);
+}
+
 /* Writes what left, frames of the capture in their order and with their times, then the answers with the time of the last frame. */
 static void collect(struct sp_replay *replay)
 {
@@ -313,25 +331,17 @@ static void collect(struct sp_replay *replay)
 		unsigned int n = rte_ring_sc_dequeue_burst(replay->pairs[p / 2].tx[p % 2], (void **)mbufs, RING_SIZE, NULL);
 
 		for (unsigned int i = 0; i < n; i++) {
-			if ((mbufs[i]->ol_flags & replay->flag) && *index_of(replay, mbufs[i]) < SP_BURST_MAX)
-				sent[*index_of(replay, mbufs[i])] = mbufs[i];
+			if (mbufs[i]->ol_flags & replay->flag)
+				sent[*index_of(replay, mbufs[i]) % SP_BURST_MAX] = mbufs[i];
 			else if (n_built < RING_SIZE)
 				built[n_built++] = mbufs[i];
 		}
 	}
-	for (unsigned int i = 0; i < SP_BURST_MAX + n_built; i++) {
-		struct rte_mbuf *mbuf = i < SP_BURST_MAX ? sent[i] : built[i - SP_BURST_MAX];
-		struct sp_captured frame;
-
-		if (mbuf == NULL)
-			continue;
-		frame.len = RTE_MIN(mbuf->pkt_len, (uint32_t)SP_CAPTURED_MAX);
-		frame.data = rte_pktmbuf_read(mbuf, 0, frame.len, replay->bytes);
-		frame.ns = i < SP_BURST_MAX ? replay->batch_ns[i] : replay->last_ns;
-		if (replay->options->writer != NULL && frame.data != NULL)
-			sp_capture_write(replay->options->writer, &frame);
-		rte_pktmbuf_free(mbuf);
-	}
+	for (unsigned int i = 0; i < SP_BURST_MAX; i++)
+		if (sent[i] != NULL)
+			write_out(replay, sent[i], replay->batch_ns[i]);
+	for (unsigned int i = 0; i < n_built; i++)
+		write_out(replay, built[i], replay->last_ns);
 }
 
 static unsigned int turn(struct sp_replay *replay, uint64_t ns)
@@ -376,7 +386,7 @@ static int flush(struct sp_replay *replay, char *why)
 
 /* --- one frame ------------------------------------------------------------------------------------------------------------------- */
 
-static struct rte_mbuf *make_mbuf(struct rte_mempool *pool, const struct sp_captured *frame)
+static struct rte_mbuf *make_mbuf(struct rte_mempool *pool, const struct sp_replay_frame *frame)
 {
 	struct rte_mbuf *head = NULL;
 	uint32_t done = 0;
@@ -405,7 +415,7 @@ err:
 }
 
 /* Moves the firewall's clock to the frame's time: forward only, and not by more than it can count at once. */
-static void advance(struct sp_replay *replay, const struct sp_captured *frame)
+static void advance(struct sp_replay *replay, const struct sp_replay_frame *frame)
 {
 	if (replay->n == 0) {
 		replay->last_ns = frame->ns;
@@ -417,7 +427,7 @@ static void advance(struct sp_replay *replay, const struct sp_captured *frame)
 	replay->last_ns = frame->ns;
 }
 
-int sp_replay_frame(struct sp_replay *replay, const struct sp_captured *frame, char *why)
+int sp_replay_frame(struct sp_replay *replay, const struct sp_replay_frame *frame, char *why)
 {
 	uint64_t now_ns;
 	struct rte_mbuf *mbuf;

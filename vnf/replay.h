@@ -17,7 +17,7 @@
 #include "vnf/replay_capture.h"
 #include "vnf/replay_wire.h"
 
-struct sp_replay_verdict {
+struct sp_replay_verdict {            /* what it points to is valid while it is reported */
 	uint64_t n;                   /* of the frame, from 1 */
 	uint64_t ns;                  /* its time, since the epoch */
 	const struct sp_match *match; /* what rules saw; family NONE and ethertype 0 when the parser gave up before that */
@@ -35,7 +35,7 @@ struct sp_replay_options {
 	int checksum;                        /* enum sp_checksum_policy; -1: as configured, or trust-nic */
 	unsigned int burst;                  /* frames put in at once, 1..SP_BURST_MAX */
 	void (*report)(void *context, const struct sp_replay_verdict *verdict);
-	struct sp_capture_writer *writer; /* gets what left by any port; NULL: nobody */
+	struct sp_replay_capture_writer *writer; /* gets what left by any port; NULL: nobody */
 	void *context;
 };
 
@@ -48,7 +48,7 @@ struct sp_replay;
 struct sp_replay *sp_replay_create(const struct sp_replay_options *options, struct sp_ruleset *ruleset, char *why);
 
 /* Puts in one frame; n counts from 1. 0, or -errno with a sentence in why: more zone pairs than there can be ports, a fault of ours. */
-int sp_replay_frame(struct sp_replay *replay, const struct sp_captured *frame, char *why);
+int sp_replay_frame(struct sp_replay *replay, const struct sp_replay_frame *frame, char *why);
 
 /* Sends what is collected through, drains, and checks the accounting equation. 0, or -EPROTO with the figures in why. */
 int sp_replay_finish(struct sp_replay *replay, char *why);

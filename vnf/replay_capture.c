@@ -16,7 +16,7 @@
 #define MAGIC_US         0xa1b2c3d4u
 #define MAGIC_US_SWAPPED 0xd4c3b2a1u
 
-struct sp_capture {
+struct sp_replay_capture {
 	pcap_t *pcap;
 	int link_type;
 	bool us; /* microseconds in the file */
@@ -24,7 +24,7 @@ struct sp_capture {
 	uint8_t frame[SP_CAPTURED_MAX]; /* with the header that we made */
 };
 
-struct sp_capture_writer {
+struct sp_replay_capture_writer {
 	pcap_t *pcap;
 	pcap_dumper_t *dumper;
 	bool us;
@@ -47,9 +47,9 @@ static bool understood(int link_type)
 	}
 }
 
-struct sp_capture *sp_capture_open(const char *path, char *why, size_t why_size)
+struct sp_replay_capture *sp_replay_capture_open(const char *path, char *why, size_t why_size)
 {
-	struct sp_capture *capture = malloc(sizeof(*capture));
+	struct sp_replay_capture *capture = malloc(sizeof(*capture));
 	char error[PCAP_ERRBUF_SIZE];
 	FILE *file;
 	uint32_t magic = 0;
@@ -83,13 +83,13 @@ struct sp_capture *sp_capture_open(const char *path, char *why, size_t why_size)
 		snprintf(why, why_size,
 			"%s was taken on link type %s (%d); Ethernet, raw IP, loopback and Linux cooked captures can be replayed", path,
 			name != NULL ? name : "unknown", capture->link_type);
-		sp_capture_close(capture);
+		sp_replay_capture_close(capture);
 		return NULL;
 	}
 	return capture;
 }
 
-void sp_capture_close(struct sp_capture *capture)
+void sp_replay_capture_close(struct sp_replay_capture *capture)
 {
 	if (capture == NULL)
 		return;
@@ -97,7 +97,7 @@ void sp_capture_close(struct sp_capture *capture)
 	free(capture);
 }
 
-uint64_t sp_capture_truncated(const struct sp_capture *capture)
+uint64_t sp_replay_capture_truncated(const struct sp_replay_capture *capture)
 {
 	return capture->truncated;
 }
@@ -167,7 +167,7 @@ static uint32_t own_header(int link_type, const uint8_t *data, uint32_t len, uin
 	}
 }
 
-static void add_header(struct sp_capture *capture, struct sp_captured *frame)
+static void add_header(struct sp_replay_capture *capture, struct sp_replay_frame *frame)
 {
 	uint16_t type, by_version;
 	uint32_t skip = own_header(capture->link_type, frame->data, frame->len, &type);
@@ -189,7 +189,7 @@ static void add_header(struct sp_capture *capture, struct sp_captured *frame)
 	frame->len = len + ETHER_BYTES;
 }
 
-int sp_capture_next(struct sp_capture *capture, struct sp_captured *frame, char *why, size_t why_size)
+int sp_replay_capture_next(struct sp_replay_capture *capture, struct sp_replay_frame *frame, char *why, size_t why_size)
 {
 	struct pcap_pkthdr *header;
 	const u_char *data;
@@ -215,9 +215,10 @@ int sp_capture_next(struct sp_capture *capture, struct sp_captured *frame, char 
 
 /* --- writing --------------------------------------------------------------------------------------------------------------------- */
 
-struct sp_capture_writer *sp_capture_create(const char *path, const struct sp_capture *like, char *why, size_t why_size)
+struct sp_replay_capture_writer *sp_replay_capture_create(
+	const char *path, const struct sp_replay_capture *like, char *why, size_t why_size)
 {
-	struct sp_capture_writer *writer = calloc(1, sizeof(*writer));
+	struct sp_replay_capture_writer *writer = calloc(1, sizeof(*writer));
 
 	if (writer == NULL) {
 		snprintf(why, why_size, "out of memory");
@@ -237,7 +238,7 @@ struct sp_capture_writer *sp_capture_create(const char *path, const struct sp_ca
 	return NULL;
 }
 
-void sp_capture_write(struct sp_capture_writer *writer, const struct sp_captured *frame)
+void sp_replay_capture_write(struct sp_replay_capture_writer *writer, const struct sp_replay_frame *frame)
 {
 	struct pcap_pkthdr header = {.caplen = frame->len, .len = frame->len};
 
@@ -246,7 +247,7 @@ void sp_capture_write(struct sp_capture_writer *writer, const struct sp_captured
 	pcap_dump((u_char *)writer->dumper, &header, frame->data);
 }
 
-int sp_capture_finish(struct sp_capture_writer *writer)
+int sp_replay_capture_finish(struct sp_replay_capture_writer *writer)
 {
 	int rc = 0;
 

@@ -88,7 +88,7 @@ static uint8_t zone_of(const struct sp_replay_zones *zones, const struct sp_addr
 }
 
 /* Source and destination of an IP packet, sender and target of an ARP message. False without either. */
-static bool addresses(const struct sp_captured *frame, struct sp_addr *src, struct sp_addr *dst)
+static bool addresses(const struct sp_replay_frame *frame, struct sp_addr *src, struct sp_addr *dst)
 {
 	uint32_t off = 12;
 	uint16_t type = 0;
@@ -125,7 +125,8 @@ static bool addresses(const struct sp_captured *frame, struct sp_addr *src, stru
 	return true;
 }
 
-void sp_replay_zones_find(const struct sp_replay_zones *zones, const struct sp_captured *frame, uint8_t *from, uint8_t *to, bool *reverse)
+void sp_replay_zones_find(
+	const struct sp_replay_zones *zones, const struct sp_replay_frame *frame, uint8_t *from, uint8_t *to, bool *reverse)
 {
 	struct sp_addr src, dst;
 
@@ -184,7 +185,7 @@ static void remember(struct sp_replay_sides *sides, unsigned int slot, const uin
 	sides->n++;
 }
 
-unsigned int sp_replay_sides_learn(struct sp_replay_sides *sides, const struct sp_captured *frame)
+unsigned int sp_replay_sides_learn(struct sp_replay_sides *sides, const struct sp_replay_frame *frame)
 {
 	unsigned int src, dst, side = 0;
 	bool unicast;

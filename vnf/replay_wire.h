@@ -33,7 +33,8 @@ int sp_replay_zones_resolve(struct sp_replay_zones *zones, struct sp_zones *tabl
 
 /* Zones of a frame's source and destination, SP_MATCH_NO_ZONE where no prefix holds the address or the frame is neither IP nor ARP.
  * *reverse orders two ends of the same zone, the same for both directions. */
-void sp_replay_zones_find(const struct sp_replay_zones *zones, const struct sp_captured *frame, uint8_t *from, uint8_t *to, bool *reverse);
+void sp_replay_zones_find(
+	const struct sp_replay_zones *zones, const struct sp_replay_frame *frame, uint8_t *from, uint8_t *to, bool *reverse);
 
 /* What MAC addresses were seen where. */
 struct sp_replay_sides;
@@ -42,6 +43,6 @@ struct sp_replay_sides *sp_replay_sides_create(void);
 void sp_replay_sides_free(struct sp_replay_sides *sides);
 
 /* Side 0 or 1 that the frame comes from: its sender's, if known; else the one that its receiver is not on; else 0. Remembers both. */
-unsigned int sp_replay_sides_learn(struct sp_replay_sides *sides, const struct sp_captured *frame);
+unsigned int sp_replay_sides_learn(struct sp_replay_sides *sides, const struct sp_replay_frame *frame);
 
 #endif

@@ -127,6 +127,22 @@ static void print_problem(const struct sp_ctl *ctl, const struct sp_http_answer 
 	json_decref(json);
 }
 
+static void print_body(const struct sp_http_answer *answer)
+{
+	fwrite(answer->body, 1, answer->size, stdout);
+	if (answer->size > 0 && answer->body[answer->size - 1] != '\n')
+		fputc('\n', stdout);
+}
+
+int sp_ctl_refused(const struct sp_ctl *ctl, const struct sp_http_answer *answer, const char *file)
+{
+	if (ctl->json)
+		print_body(answer);
+	else
+		print_problem(ctl, answer, file);
+	return exit_code(answer->status);
+}
+
 int sp_ctl_call(const struct sp_ctl *ctl, const struct sp_http_request *request, const char *file, json_t **out)
 {
 	struct sp_http_request timed = *request;
@@ -139,16 +155,11 @@ int sp_ctl_call(const struct sp_ctl *ctl, const struct sp_http_request *request,
 		timed.timeout_sec = TIMEOUT_SEC;
 	if (sp_http_call(ctl->socket, &timed, &answer, why, sizeof(why)) != 0)
 		return sp_ctl_error("%s", why);
-	if (ctl->json) {
-		fwrite(answer.body, 1, answer.size, stdout);
-		if (answer.size > 0 && answer.body[answer.size - 1] != '\n')
-			fputc('\n', stdout);
-	}
 	if (answer.status / 100 != 2) {
-		code = exit_code(answer.status);
-		if (!ctl->json)
-			print_problem(ctl, &answer, file);
-	} else if (!ctl->json) {
+		code = sp_ctl_refused(ctl, &answer, file);
+	} else if (ctl->json) {
+		print_body(&answer);
+	} else {
 		*out = json_loadb(answer.body, answer.size, 0, NULL);
 		if (!*out)
 			code = sp_ctl_error("what answers on %s is not the firewall's API", ctl->socket);

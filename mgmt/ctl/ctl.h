@@ -21,7 +21,7 @@ struct sp_ctl {
 	const char *socket;
 	bool json; /* -j: print what the socket returns */
 	bool dry_run, force, kill, all;
-	const char *ip, *port, *proto, *rule;
+	const char *ip, *port, *proto, *rule, *type;
 	uint32_t limit;      /* 0: not given */
 	uint32_t iterations; /* of top; 0: not given */
 	char *const *args;   /* behind the command's name */
@@ -37,6 +37,7 @@ int sp_ctl_rules(const struct sp_ctl *ctl);
 int sp_ctl_rules_put(const struct sp_ctl *ctl);
 int sp_ctl_sessions(const struct sp_ctl *ctl);
 int sp_ctl_explain(const struct sp_ctl *ctl);
+int sp_ctl_events(const struct sp_ctl *ctl);
 int sp_ctl_reload(const struct sp_ctl *ctl);
 int sp_ctl_top(const struct sp_ctl *ctl);
 
@@ -50,6 +51,9 @@ int sp_ctl_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  */
 int sp_ctl_call(const struct sp_ctl *ctl, const struct sp_http_request *request, const char *file, json_t **out);
 int sp_ctl_get(const struct sp_ctl *ctl, const char *target, json_t **out);
+
+/* Tells the user what an answer that is not 2xx says (with -j its body, on standard output), and returns the exit code. */
+int sp_ctl_refused(const struct sp_ctl *ctl, const struct sp_http_answer *answer, const char *file);
 
 /* Prints the array of {file, line, column, rule, message} as FILE:LINE: level: text to out. */
 void sp_ctl_print_diags(const struct sp_ctl *ctl, json_t *array, const char *level, const char *file, FILE *out);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#define _GNU_SOURCE /* memmem, strcasestr */
+#define _GNU_SOURCE /* memmem, strcasestr, ppoll */
 #include "mgmt/ctl/http.h"
 
 #include <ctype.h>
@@ -16,13 +16,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HEAD_MAX  ((size_t)64 * 1024)
-#define CHUNK_MAX 4096 /* a chunk's size line, or a trailer */
+#define HEAD_MAX       ((size_t)64 * 1024)
+#define LINE_MAX_BYTES ((size_t)4 * 1024 * 1024) /* of a followed answer */
+#define CHUNK_MAX      4096                      /* a chunk's size line, or a trailer */
 
 /* What was received and not yet used is buf[at..len). */
 struct connection {
 	int fd;
 	struct timespec deadline;
+	bool endless;         /* the deadline is over and met */
+	const sigset_t *mask; /* while it waits; NULL: as it is */
 	char *buf;
 	size_t at, len, size;
 	char *why;
@@ -41,21 +44,24 @@ static int fail(struct connection *c, int err, const char *fmt, ...)
 	return -err;
 }
 
-static int left_ms(const struct connection *c)
+static struct timespec left(const struct connection *c)
 {
 	struct timespec now;
-	long ms;
+	int64_t ns;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	ms = (c->deadline.tv_sec - now.tv_sec) * 1000 + (c->deadline.tv_nsec - now.tv_nsec) / 1000000;
-	return ms > 0 ? (int)ms : 0;
+	ns = (int64_t)(c->deadline.tv_sec - now.tv_sec) * 1000000000 + (c->deadline.tv_nsec - now.tv_nsec);
+	if (ns < 0)
+		ns = 0;
+	return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
 }
 
 /* Waits for the event; 0, or -ETIMEDOUT. A signal ends the wait with -EINTR, so that `top` can be left. */
 static int wait_for(struct connection *c, short events)
 {
 	struct pollfd p = {.fd = c->fd, .events = events};
-	int n = poll(&p, 1, left_ms(c));
+	struct timespec timeout = left(c);
+	int n = ppoll(&p, 1, c->endless ? NULL : &timeout, c->mask);
 
 	if (n < 0)
 		return fail(c, errno, "waiting for the firewall: %s", strerror(errno));
@@ -303,26 +309,39 @@ static int read_chunks(struct connection *c, struct sp_http_answer *out)
 	}
 }
 
-static int read_answer(struct connection *c, struct sp_http_answer *out)
+static int read_final_head(struct connection *c, struct head *head, struct sp_http_answer *out)
 {
-	struct head head;
 	int err;
 
 	do {
-		err = read_head(c, &head);
-	} while (err == 0 && head.status < 200);
-	if (err != 0)
-		return err;
-	out->status = head.status;
-	memcpy(out->type, head.type, sizeof(out->type));
-	if (head.status == 204 || head.status == 304)
-		return 0;
-	if (head.chunked)
-		return read_chunks(c, out);
-	return head.has_length ? read_exactly(c, out, head.length) : read_to_end(c, out);
+		err = read_head(c, head);
+	} while (err == 0 && head->status < 200);
+	if (err == 0) {
+		out->status = head->status;
+		memcpy(out->type, head->type, sizeof(out->type));
+	}
+	return err;
 }
 
-static int exchange(struct connection *c, const char *socket_path, const struct sp_http_request *request, struct sp_http_answer *out)
+static int read_body(struct connection *c, const struct head *head, struct sp_http_answer *out)
+{
+	if (head->status == 204 || head->status == 304)
+		return 0;
+	if (head->chunked)
+		return read_chunks(c, out);
+	return head->has_length ? read_exactly(c, out, head->length) : read_to_end(c, out);
+}
+
+static int read_answer(struct connection *c, struct sp_http_answer *out)
+{
+	struct head head;
+	int err = read_final_head(c, &head, out);
+
+	return err != 0 ? err : read_body(c, &head, out);
+}
+
+/* Connects and sends the request. */
+static int ask(struct connection *c, const char *socket_path, const struct sp_http_request *request)
 {
 	char head[4096];
 	int n, err;
@@ -339,7 +358,7 @@ static int exchange(struct connection *c, const char *socket_path, const struct 
 		err = send_all(c, head, (size_t)n);
 	if (err == 0)
 		err = send_all(c, request->body, request->size);
-	return err != 0 ? err : read_answer(c, out);
+	return err;
 }
 
 int sp_http_call(const char *socket_path, const struct sp_http_request *request, struct sp_http_answer *out, char *why, size_t why_size)
@@ -350,11 +369,88 @@ int sp_http_call(const char *socket_path, const struct sp_http_request *request,
 	*out = (struct sp_http_answer){0};
 	clock_gettime(CLOCK_MONOTONIC, &c.deadline);
 	c.deadline.tv_sec += request->timeout_sec;
-	err = exchange(&c, socket_path, request, out);
+	err = ask(&c, socket_path, request);
+	if (err == 0)
+		err = read_answer(&c, out);
 	if (err == 0 && !out->body) {
 		out->body = calloc(1, 1);
 		if (!out->body)
 			err = fail(&c, ENOMEM, "out of memory");
+	}
+	if (err != 0)
+		sp_http_clear(out);
+	if (c.fd >= 0)
+		close(c.fd);
+	free(c.buf);
+	return err;
+}
+
+/* Hands over the whole lines in out's body and keeps the rest of it. */
+static int give_lines(struct connection *c, const struct sp_http_follower *follower, struct sp_http_answer *out)
+{
+	char *line = out->body, *end = out->body + out->size, *newline;
+	int rc = 0;
+
+	while (rc == 0 && (newline = memchr(line, '\n', (size_t)(end - line))) != NULL) {
+		*newline = '\0';
+		rc = follower->line(follower->context, line, (size_t)(newline - line));
+		line = newline + 1;
+	}
+	out->size = (size_t)(end - line);
+	memmove(out->body, line, out->size);
+	if (rc == 0 && out->size > LINE_MAX_BYTES)
+		return fail(c, EPROTO, "the firewall sends a line that does not end");
+	return rc;
+}
+
+/* The chunks of an answer without an end, as they come. */
+static int follow_chunks(struct connection *c, const struct sp_http_follower *follower, struct sp_http_answer *out)
+{
+	for (;;) {
+		ssize_t line = need_until(c, "\r\n", CHUNK_MAX);
+		size_t n;
+		int err;
+
+		if (line < 0)
+			return (int)line;
+		if (!isxdigit((unsigned char)c->buf[c->at]))
+			return fail(c, EPROTO, "the firewall's answer is garbled");
+		n = strtoull(c->buf + c->at, NULL, 16);
+		c->at += (size_t)line;
+		if (n == 0)
+			return 0;
+		err = read_exactly(c, out, n);
+		if (err == 0)
+			err = need(c, 2);
+		if (err != 0)
+			return err;
+		c->at += 2;
+		err = give_lines(c, follower, out);
+		if (err != 0)
+			return err;
+	}
+}
+
+int sp_http_follow(const char *socket_path, const struct sp_http_request *request, const struct sp_http_follower *follower,
+	struct sp_http_answer *out, char *why, size_t why_size)
+{
+	struct connection c = {.fd = -1, .why = why, .why_size = why_size, .mask = follower->mask};
+	struct head head;
+	int err;
+
+	*out = (struct sp_http_answer){0};
+	clock_gettime(CLOCK_MONOTONIC, &c.deadline);
+	c.deadline.tv_sec += request->timeout_sec;
+	err = ask(&c, socket_path, request);
+	if (err == 0)
+		err = read_final_head(&c, &head, out);
+	if (err == 0 && out->status != 200) {
+		err = read_body(&c, &head, out);
+	} else if (err == 0 && !head.chunked) {
+		err = fail(&c, EPROTO, "what answers is not the firewall's API");
+	} else if (err == 0) {
+		c.endless = true;
+		err = follow_chunks(&c, follower, out);
 	}
 	if (err != 0)
 		sp_http_clear(out);

@@ -5,6 +5,7 @@
 #ifndef SP_MGMT_CTL_HTTP_H
 #define SP_MGMT_CTL_HTTP_H
 
+#include <signal.h>
 #include <stddef.h>
 
 #define SP_HTTP_BODY_MAX ((size_t)256 * 1024 * 1024)
@@ -30,6 +31,21 @@ struct sp_http_answer {
  * negative errno with a one-line reason that says what to do in why; *out is then empty. Blocks.
  */
 int sp_http_call(const char *socket_path, const struct sp_http_request *request, struct sp_http_answer *out, char *why, size_t why_size);
+
+/* What sp_http_follow hands over line by line. */
+struct sp_http_follower {
+	int (*line)(void *context, const char *line, size_t len); /* without its newline, NUL behind it; not 0 ends the following */
+	void *context;
+	const sigset_t *mask; /* signals blocked while it waits for lines, which so can end it; NULL: as they are */
+};
+
+/*
+ * Makes the request and reads an answer without an end, as long as the server sends. An answer that is not 200 is read whole into *out.
+ * 0 when the server ended it, what the follower's `line` returned if not 0, or a negative errno with a reason in why: -EINTR when a signal
+ * was caught while it waited. The time-out holds until the answer begins.
+ */
+int sp_http_follow(const char *socket_path, const struct sp_http_request *request, const struct sp_http_follower *follower,
+	struct sp_http_answer *out, char *why, size_t why_size);
 
 void sp_http_clear(struct sp_http_answer *answer);
 

@@ -15,6 +15,7 @@ enum { /* options without a letter */
 	OPTION_PORT,
 	OPTION_PROTO,
 	OPTION_RULE,
+	OPTION_TYPE,
 	OPTION_LIMIT,
 	OPTION_KILL,
 	OPTION_ALL,
@@ -36,6 +37,7 @@ static const struct option options[] = {
 	{"port", required_argument, NULL, OPTION_PORT},
 	{"proto", required_argument, NULL, OPTION_PROTO},
 	{"rule", required_argument, NULL, OPTION_RULE},
+	{"type", required_argument, NULL, OPTION_TYPE},
 	{"limit", required_argument, NULL, OPTION_LIMIT},
 	{"kill", no_argument, NULL, OPTION_KILL},
 	{"all", no_argument, NULL, OPTION_ALL},
@@ -87,6 +89,13 @@ static const struct command commands[] = {
 		"\n"
 		"Exits 0 when it would pass, 1 when not.\n",
 		0, 1, sp_ctl_explain},
+	{"events", "[--type=TYPE] [--rule=ID] [--ip=ADDRESS]", "what happens, as it happens, one line each",
+		"      --type=TYPE   flow, drop, alert, stats or audit; several by comma\n"
+		"      --rule=ID     of this rule, or `default`\n"
+		"      --ip=ADDRESS  source or destination: an address, prefix or range\n"
+		"\n"
+		"Follows until Ctrl-C. Rules log what their `log` says. A line \"N lines lost\" stands where this reader was too slow.\n",
+		TAKES(OPTION_TYPE) | TAKES(OPTION_RULE) | TAKES(OPTION_IP), 0, sp_ctl_events},
 	{"reload", "", "load the rule file again and reopen the logs", "", 0, 0, sp_ctl_reload},
 };
 
@@ -179,6 +188,9 @@ static bool read_option(struct sp_ctl *ctl, struct given *given, int option)
 		return true;
 	case OPTION_RULE:
 		ctl->rule = optarg;
+		return true;
+	case OPTION_TYPE:
+		ctl->type = optarg;
 		return true;
 	case OPTION_LIMIT:
 		ctl->limit = read_number(optarg, "--limit", LIMIT_MAX);

@@ -2,7 +2,7 @@
 """Payload inspection: what patterns catch, in which mode, how deep, and what becomes of the session."""
 import pytest
 from conftest import policy
-from frames import IN4, IN6, OUT4, OUT6, TCP, UDP, Dot1Q, Raw, ether, frame, ip4, ip6, tcp4, udp4, udp6
+from frames import ICMP, IN4, IN6, MAC_IN, MAC_OUT, OUT4, OUT6, TCP, UDP, Dot1Q, Raw, ether, frame, ip4, ip6, tcp4, udp4, udp6
 
 EXTRA = """inspect = {
   web = { mode = "%s"; depth = %d; patterns = (
@@ -18,15 +18,19 @@ def rules(mode="block", depth=0, rule="10 allow inspect web"):
     return policy(rule, extra=EXTRA % (mode, depth))
 
 
+def back():
+    return ether(src=MAC_OUT, dst=MAC_IN)
+
+
 def outward(payload, sport=40000, flags="PA"):
     return tcp4(sport, flags=flags, payload=payload)
 
 
 def inward(payload, sport=40000):
-    return frame(ether(), ip4(OUT4, IN4), TCP(sport=80, dport=sport, flags="PA"), Raw(payload))
+    return frame(back(), ip4(OUT4, IN4), TCP(sport=80, dport=sport, flags="PA"), Raw(payload))
 
 
-SYN, SYNACK, ACK = tcp4(40000), frame(ether(), ip4(OUT4, IN4), TCP(sport=80, dport=40000, flags="SA")), tcp4(40000, flags="A")
+SYN, SYNACK, ACK = tcp4(40000), frame(back(), ip4(OUT4, IN4), TCP(sport=80, dport=40000, flags="SA")), tcp4(40000, flags="A")
 HELLO = [SYN, SYNACK, ACK]
 
 
@@ -94,3 +98,18 @@ def test_blocked_session_ends_a_minute_after_its_last_packet(firewall):
     """Each packet of a blocked session keeps it blocked; a quiet one is forgotten, and the next packet is judged anew."""
     packets = [(udp4(5000, 80, ATTACK), 0), (udp4(5000, 80, CLEAN), 50), (udp4(5000, 80, CLEAN), 100), (udp4(5000, 80, CLEAN), 165)]
     assert firewall.replay(rules(), packets, zones=False).reasons() == ["inspect_match", "inspect_blocked", "inspect_blocked", None]
+
+
+def test_session_that_ends_inside_its_burst(firewall):
+    """A tuple used anew in the burst that ended its session: nothing of the dead session is touched."""
+    data = outward(CLEAN, flags="PA")
+    for middle in ([tcp4(40000, flags="R")], [tcp4(40000, flags="R"), tcp4(40000, flags="A"), data]):
+        packets = [SYN, *middle, SYN, SYNACK, ACK, data, outward(ATTACK)]
+        alone, together = (firewall.replay(rules(), packets, "--burst", n, zones=False) for n in ("1", "32"))
+        assert together.reasons() == alone.reasons() and together.reasons()[-1] == "inspect_match"
+
+
+def test_icmp_error_of_a_rule_that_inspects_is_scanned(firewall):
+    quoted = bytes(ip4(OUT4, IN4) / UDP(sport=9, dport=10) / Raw(b"../../etc"))
+    result = firewall.replay(rules(rule="10 allow icmp inspect web"), [frame(ether(), ip4(), ICMP(type=3, code=1), Raw(quoted))], zones=False)
+    assert result.reasons() == ["inspect_match"]

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What must pass, passes byte for byte: every protocol the parser knows, with and without tags, options and extension headers."""
+import json
+
 import pytest
 from conftest import policy
 from frames import (ARP, ICMP, IN4, IN6, MAC_IN, OUT4, OUT6, TCP, UDP, Dot1AD, Dot1Q, Ether, Raw, ether, fix_ip4_checksum, frame, ip4, ip6, patch, tcp4, tcp6, udp4,
                     udp6)
 from scapy.layers.dhcp import BOOTP, DHCP
-from scapy.layers.inet6 import (ICMPv6EchoRequest, ICMPv6MLReport2, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6ND_RS, ICMPv6NDOptSrcLLAddr, IPv6ExtHdrDestOpt,
-                                IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, RouterAlert)
+from scapy.layers.inet6 import (ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6MLReport2, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6ND_Redirect, ICMPv6ND_RS, ICMPv6NDOptSrcLLAddr,
+                                ICMPv6PacketTooBig, IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, RouterAlert)
 from scapy.layers.sctp import SCTP, SCTPChunkInit
 
 ALLOW_ALL = policy("1 allow", default="drop", extra="builtin = { arp = true; nd = true; };")
@@ -129,3 +131,40 @@ def test_builtins_can_be_switched_off(firewall):
     routed_nd = patch(nd, 21, b"\xfe")
     on = policy("1 allow tcp")
     assert firewall.replay(on, [arp, nd, routed_nd], zones=False).reasons() == [None, None, "default"]
+
+
+def test_redirects_pass_by_rule_only(firewall):
+    """RFC 4890 4.4.1: a redirect steers hosts, so builtin neighbour discovery does not carry it."""
+    redirects = [frame(ether(), ip6("fe80::1", IN6, hlim=255), ICMPv6ND_Redirect(tgt="fe80::2", dst=OUT6)),
+                 frame(ether(), ip4("10.1.0.1", IN4), ICMP(type=5, code=1, gw="10.1.0.2"), ip4(), UDP(sport=1040, dport=53))]
+    assert firewall.replay(policy("1 allow tcp"), redirects, zones=False).reasons() == ["default"] * 2
+    by_rule = policy("1 allow icmpv6 icmp_type redirect", "2 allow icmp icmp_type redirect")
+    assert [(p["verdict"], p["rule"]) for p in firewall.replay(by_rule, redirects, zones=False).packets] == [("allow", 1), ("allow", 2)]
+
+
+TCP_FLAGS = {"S": "syn", "SEC": "syn,ece,cwr", "SP": "syn,psh", "SU": "syn,urg", "SA": "syn,ack", "SR": "syn,rst", "SF": "syn,fin", "A": "ack", "PA": "psh,ack",
+             "FA": "fin,ack", "R": "rst"}
+QUOTED4, QUOTED6 = ip4(OUT4, IN4) / UDP(sport=1041, dport=53) / Raw(b"12345678"), ip6(OUT6, IN6) / UDP(sport=1041, dport=53) / Raw(b"12345678")
+FIRST_PACKETS = [(tcp4(1100 + n, flags=flags), f"tcp {IN4}:{1100 + n} > {OUT4}:80 flags={words}") for n, (flags, words) in enumerate(TCP_FLAGS.items())]
+FIRST_PACKETS += [(frame(ether(), ip4(), ICMP(type=t, id=1200 + t), Raw(bytes(32))), f"icmp {IN4} > {OUT4} type={t}") for t in (0, 5, 8, 9, 10, 13, 14, 15, 16, 17, 18, 42)]
+FIRST_PACKETS += [(frame(ether(), ip4(), ICMP(type=t), QUOTED4), f"icmp {IN4} > {OUT4} type={t}") for t in (3, 11, 12)]
+FIRST_PACKETS += [(frame(ether(), ip6(), ICMPv6EchoRequest(id=1301)), f"icmpv6 {IN6} > {OUT6} type=128"),
+                  (frame(ether(), ip6(), ICMPv6EchoReply(id=1302)), f"icmpv6 {IN6} > {OUT6} type=129"),
+                  (frame(ether(), ip6(), ICMPv6PacketTooBig(), QUOTED6), f"icmpv6 {IN6} > {OUT6} type=2"),
+                  (frame(ether(), ip6("fe80::1", IN6, hlim=255), ICMPv6ND_Redirect(tgt="fe80::2", dst=OUT6)), f"icmpv6 fe80::1 > {IN6} type=137"),
+                  (udp4(1042), f"udp {IN4}:1042 > {OUT4}:53"), (frame(ether(dst="ff:ff:ff:ff:ff:ff"), ARP(psrc=IN4, pdst="10.1.2.1")), "arp"),
+                  (bytes(Ether(src=MAC_IN, type=0x88CC)) + bytes(46), "ethertype=lldp")]
+POLICIES = {"stateful": policy("1 allow"), "stateless": policy("1 allow stateless"), "drop": policy("1 drop tcp,icmp"), "default drop": policy("1 allow sctp"),
+            "default allow": policy("1 drop sctp", default="allow"), "by flags": policy("1 allow tcp tcp_flags ack stateless", "2 allow tcp tcp_flags rst", "3 allow icmp")}
+
+
+@pytest.mark.parametrize("rules", POLICIES.values(), ids=POLICIES.keys())
+def test_explain_decides_as_the_path_does(firewall, rules):
+    """The first packet of a flow: the same verdict, rule and reason from its description as from the packet itself."""
+    replayed = firewall.replay(rules, [raw for raw, _ in FIRST_PACKETS], zones=False).packets
+    path = firewall.path("explain.rules")
+    with open(path, "w") as f:
+        f.write(rules)
+    for (_, text), packet in zip(FIRST_PACKETS, replayed):
+        answer = json.loads(firewall.run("explain", "--rules", path, "--json", text).stdout)
+        assert (text, answer["verdict"], answer["rule"], answer["reason"]) == (text, packet["verdict"], packet["rule"], packet["reason"])

@@ -11,6 +11,10 @@ def vlan(vid, sport=1):
     return frame(ether(), Dot1Q(vlan=vid), ip4(), UDP(sport=sport, dport=53))
 
 
+def tags(*vids):
+    return frame(ether(), *[Dot1Q(vlan=v) for v in vids], ip4(), UDP(sport=2, dport=53))
+
+
 def icmp(kind, code=0):
     return frame(ether(), ip4(), ICMP(type=kind, code=code, id=1))
 
@@ -55,7 +59,7 @@ FIELDS = [
     ("icmp,icmpv6 icmp_type echo-request", [PING4, PING6], [icmp(13)]),
     ("tcp tcp_flags syn/syn,ack", [tcp4(1)], [tcp4(1, flags="SA"), tcp4(1, flags="A")]),
     ("tcp tcp_flags syn,ece,cwr/syn,ece,cwr", [tcp4(1, flags="SEC")], [tcp4(1)]),
-    ("vlan 20", [vlan(20)], [vlan(21), udp4(1)]),
+    ("vlan 20", [vlan(20), tags(0, 20), tags(20, 30)], [vlan(21), udp4(1), tags(30, 20), tags(21, 0)]),
     ("vlan 20,30-32", [vlan(20), vlan(30), vlan(32)], [vlan(29), vlan(33)]),
     ("vlan 0", [udp4(1)], [vlan(20)]),
     ("length 60-100", [tcp4(1)], [udp4(1, payload=b"x" * 200)]),
@@ -144,6 +148,14 @@ def test_packet_limit_counts_every_packet(firewall):
     rules = policy("10 allow udp limit '10 pps burst 5'")
     verdicts = firewall.replay(rules, [(udp4(1000), n * 0.0001) for n in range(20)], zones=False).verdicts()
     assert verdicts[:5] == ["allow"] * 5 and verdicts.count("allow") in (5, 6)
+
+
+def test_packet_over_the_limit_changes_no_state(firewall):
+    """A RST that the limit drops has not closed the connection."""
+    rules = policy("10 allow tcp limit '4 pps burst 4'")
+    steps = [(tcp4(1000), 0), (tcp4(80, 1000, "SA", src=OUT4, dst=IN4), 0.001), (tcp4(1000, flags="A"), 0.002), (tcp4(1000, flags="A"), 0.003), (tcp4(1000, flags="R"), 0.004),
+             (tcp4(1000, flags="PA", payload=b"x"), 2)]
+    assert firewall.replay(rules, steps, zones=False).reasons() == [None] * 4 + ["limit", None]
 
 
 def test_max_sessions(firewall):

@@ -140,3 +140,12 @@ def test_stateless_judges_each_packet_alone(firewall):
 def test_sessions_are_counted(firewall):
     sessions = firewall.replay(OUTWARD, [udp(">", sport=p) for p in range(1000, 1100)]).stats["sessions"]
     assert (sessions["active"], sessions["created"]) == (100, 100)
+
+
+def test_a_session_is_no_pass_for_the_other_side(firewall, tmp_path):
+    """What claims to be an end of a session but comes from another zone is dropped: here the same addresses are moved to another zone by the prefixes."""
+    rules = policy("10 allow from inside to outside", "11 allow from dmz to outside")
+    zones = ["--zone", "inside=10.1.2.3/32", "--zone", "outside=192.0.2.0/24", "--zone", "dmz=10.1.2.4/32"]
+    packets = [udp(">"), udp("<"), frame(ether(), ip4("10.1.2.4", IN4), ICMP(type=3, code=1), Raw(udp(">")[14:42]))]
+    result = firewall.replay(rules, packets, *zones, zones=False)
+    assert result.reasons() == [None, None, "icmp_no_session"]

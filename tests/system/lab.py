@@ -41,9 +41,14 @@ def wait_for(condition, seconds, what):
 
 
 class Lab:
-    """Two hosts and the firewall between them. Use as a context manager."""
+    """Two hosts and the firewall between them. Use as a context manager.
 
-    def __init__(self, bin_dir, rules, workers=(1,), extra_config="", extra_port="", keep_files=None):
+    `devices` are the two ports as the configuration names them; vin and vout are the firewall's ends of the hosts' cables. `vlans` is text
+    of further ports.
+    """
+
+    def __init__(self, bin_dir, rules, workers=(1,), extra_config="", extra_port="", keep_files=None,
+                 devices=("net_af_packet0,iface=vin", "net_af_packet1,iface=vout"), vlans=""):
         self.bin_dir = os.path.abspath(bin_dir)
         self.tag = f"sp{os.getpid() % 100000}"
         self.left, self.right, self.box = f"{self.tag}-left", f"{self.tag}-right", f"{self.tag}-box"
@@ -55,6 +60,7 @@ class Lab:
         self.eve_path = os.path.join(self.dir, "eve.json")
         self.log_path = os.path.join(self.dir, "sallyport.log")
         self.rules, self.workers, self.extra_config, self.extra_port = rules, workers, extra_config, extra_port
+        self.devices, self.vlans = devices, vlans
         self.firewall = None
         self.children = []
 
@@ -159,8 +165,8 @@ class Lab:
                 f"workers = [ {', '.join(str(w) for w in self.workers)} ];\n"
                 "memory = { huge = false; mb = 512; };\n"
                 "ports = (\n"
-                f'    {{ name = "in";  device = "net_af_packet0,iface=vin";  zone = "inside";  peer = "out"; {self.extra_port} }},\n'
-                f'    {{ name = "out"; device = "net_af_packet1,iface=vout"; zone = "outside"; peer = "in";  {self.extra_port} }}\n'
+                f'    {{ name = "in";  device = "{self.devices[0]}"; zone = "inside";  peer = "out"; {self.extra_port} }},\n'
+                f'    {{ name = "out"; device = "{self.devices[1]}"; zone = "outside"; peer = "in";  {self.extra_port} }}{self.vlans}\n'
                 ");\n"
                 f'rules = "{self.rules_path}";\n'
                 f'api = {{ socket = "{self.socket_path}"; }};\n'

@@ -343,7 +343,8 @@ static int teardown(void **state)
 static struct sp_events *start(const char *file, unsigned int interval_sec)
 {
 	char why[256] = "";
-	struct sp_events *events = sp_events_start(dataplane, file, interval_sec, why, sizeof(why));
+	const struct sp_events_config config = {.path = file, .stats_interval_sec = interval_sec};
+	struct sp_events *events = sp_events_start(dataplane, &config, why, sizeof(why));
 
 	assert_string_equal(why, "");
 	assert_non_null(events);
@@ -576,13 +577,14 @@ static void lost_events_are_told(void **state)
 
 static void a_path_that_cannot_be_opened_says_so(void **state)
 {
+	const struct sp_events_config missing = {.path = "/nonexistent/eve.json"}, no_file = {.path = folder};
 	char why[256] = "";
 
 	(void)state;
-	assert_null(sp_events_start(dataplane, "/nonexistent/eve.json", 0, why, sizeof(why)));
+	assert_null(sp_events_start(dataplane, &missing, why, sizeof(why)));
 	assert_non_null(strstr(why, "/nonexistent/eve.json"));
 	assert_null(strchr(why, '\n'));
-	assert_null(sp_events_start(dataplane, folder, 0, why, sizeof(why)));
+	assert_null(sp_events_start(dataplane, &no_file, why, sizeof(why)));
 }
 
 int main(void)

@@ -168,6 +168,10 @@ static const struct {
 						 "  nearest  rule 25 (test.rules:9) would allow, but is not enabled\n"
 						 "  note     the rules name zones and the description none: add 'from ZONE to ZONE'\n"},
 	{"arp", "allow: builtin arp, because no rule names its ethertype\n  packet   arp\n"},
+	{"tcp 10.0.0.1:9 > 192.0.2.1:443 from inside to outside flags=syn,ack",
+		"drop: rule 10 'to web' (test.rules:6) would allow it, but it opens no session (tcp_no_session): only a SYN does\n"
+		"  packet   tcp 10.0.0.1:9 > 192.0.2.1:443 from inside to outside flags=syn,ack\n"
+		"  rule     10 allow tcp from inside @lan to outside dport 443 name 'to web'\n"},
 };
 
 static void test_print(void **state)
@@ -272,6 +276,78 @@ static void test_json(void **state)
 	sp_policy_free(policy);
 }
 
+/* A stateful rule, or the default, allows what opens a session; the first packet of a flow that opens none is dropped all the same. */
+static void test_no_session(void **state)
+{
+	static const struct {
+		const char *rule, *packet;
+		uint8_t action;
+		const char *reason, *says;
+	} cases[] = {
+		{"1 allow", "tcp 192.0.2.1 > 192.0.2.2 flags=syn,ece,cwr,psh,urg", SP_ACTION_ALLOW, NULL, "allow: rule 1"},
+		{"1 allow", "tcp 192.0.2.1 > 192.0.2.2 flags=ack", SP_ACTION_DROP, "tcp_no_session",
+			"drop: rule 1 (test.rules:6) would allow it, but it opens no session (tcp_no_session): only a SYN does\n"},
+		{"1 allow", "tcp 192.0.2.1 > 192.0.2.2 flags=syn,rst", SP_ACTION_DROP, "tcp_no_session", "opens no session"},
+		{"1 allow", "tcp 192.0.2.1 > 192.0.2.2 flags=syn,fin", SP_ACTION_DROP, "tcp_no_session", "opens no session"},
+		{"1 allow", "tcp 192.0.2.1 > 192.0.2.2 flags=none", SP_ACTION_DROP, "tcp_no_session", "opens no session"},
+		{"1 allow stateless", "tcp 192.0.2.1 > 192.0.2.2 flags=ack", SP_ACTION_ALLOW, NULL, "allow: rule 1"},
+		{"1 drop", "tcp 192.0.2.1 > 192.0.2.2 flags=ack", SP_ACTION_DROP, "rule", "drop: rule 1 (test.rules:6)\n"},
+		{"1 reject", "tcp 192.0.2.1 > 192.0.2.2 flags=ack", SP_ACTION_REJECT, "rule", "reject: rule 1 (test.rules:6)\n"},
+		{"1 allow", "icmp 192.0.2.1 > 192.0.2.2", SP_ACTION_ALLOW, NULL, "allow: rule 1"},
+		{"1 allow", "icmp 192.0.2.1 > 192.0.2.2 type=timestamp-request", SP_ACTION_ALLOW, NULL, "allow: rule 1"},
+		{"1 allow", "icmp 192.0.2.1 > 192.0.2.2 type=echo-reply", SP_ACTION_DROP, "icmp_no_session",
+			"would allow it, but it opens no session (icmp_no_session): only its request does\n"},
+		{"1 allow", "icmp 192.0.2.1 > 192.0.2.2 type=timestamp-reply", SP_ACTION_DROP, "icmp_no_session", "opens no session"},
+		{"1 allow", "icmpv6 2001:db8::1 > 2001:db8::2 type=echo-reply", SP_ACTION_DROP, "icmp_no_session", "opens no session"},
+		{"1 allow stateless", "icmp 192.0.2.1 > 192.0.2.2 type=echo-reply", SP_ACTION_ALLOW, NULL, "allow: rule 1"},
+		{"1 allow", "icmp 192.0.2.1 > 192.0.2.2 type=3", SP_ACTION_ALLOW, NULL, "allow: rule 1"},
+		{"1 allow udp", "icmp 192.0.2.1 > 192.0.2.2 type=3", SP_ACTION_DROP, "icmp_no_session", "drop: the default"},
+		{"1 allow udp", "tcp 192.0.2.1 > 192.0.2.2", SP_ACTION_DROP, "default", "drop: the default"},
+		{"1 allow udp", "ethertype=lldp", SP_ACTION_DROP, "route_non_ip", "drop: the default"},
+		{"1 allow tcp dscp ef", "tcp 192.0.2.1 > 192.0.2.2 flags=ack", SP_ACTION_DROP, "tcp_no_session",
+			"pending, would drop: rule 1 (test.rules:6) would allow it, but"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sp_policy *policy = policy_of_rule(cases[i].rule);
+		struct sp_packet_text packet = packet_of(policy, cases[i].packet);
+		char *text = printed(policy, cases[i].packet);
+		struct sp_explain e;
+		const char *reason;
+		json_t *json;
+
+		sp_explain(policy, &packet, &e);
+		json = sp_explain_json(policy, &packet, &e);
+		reason = json_string_value(json_object_get(json, "reason"));
+		if (e.action != cases[i].action || strstr(text, cases[i].says) == NULL)
+			fail_msg("'%s', '%s': %s", cases[i].rule, cases[i].packet, text);
+		assert_non_null(json_object_get(json, "reason"));
+		if (cases[i].reason == NULL ? reason != NULL : reason == NULL || strcmp(reason, cases[i].reason) != 0)
+			fail_msg("'%s', '%s': reason %s", cases[i].rule, cases[i].packet, reason);
+		json_decref(json);
+		free(text);
+		sp_policy_free(policy);
+	}
+}
+
+static void test_no_session_by_default(void **state)
+{
+	struct sp_policy *policy = policy_of_rule("1 allow udp");
+	char *text;
+
+	(void)state;
+	policy->default_action = SP_ACTION_ALLOW;
+	text = printed(policy, "tcp 192.0.2.1 > 192.0.2.2 flags=ack");
+	assert_non_null(strstr(
+		text, "drop: the default (test.rules:4) would allow it, but it opens no session (tcp_no_session): only a SYN does\n"));
+	free(text);
+	text = printed(policy, "tcp 192.0.2.1 > 192.0.2.2");
+	assert_non_null(strstr(text, "allow: the default"));
+	free(text);
+	sp_policy_free(policy);
+}
+
 /* A file name that is not UTF-8 still makes JSON. */
 static void test_json_file_name(void **state)
 {
@@ -298,6 +374,8 @@ int main(void)
 		cmocka_unit_test(test_many_steps),
 		cmocka_unit_test(test_print),
 		cmocka_unit_test(test_got),
+		cmocka_unit_test(test_no_session),
+		cmocka_unit_test(test_no_session_by_default),
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_json_file_name),
 	};

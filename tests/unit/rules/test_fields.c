@@ -65,6 +65,8 @@ static const struct {
 	{"1 allow limit '1000 pps'", SP_FIELD_LIMIT, "unit 2 rate 1000/1 burst 1000 src 0 32 64"},
 	{"1 allow limit '10 Mbit/s burst 1 per src'", SP_FIELD_LIMIT, "unit 3 rate 10000000/1 burst 1000000 src 1 32 64"},
 	{"1 allow limit 2Gbit/s", SP_FIELD_LIMIT, "unit 3 rate 2000000000/1 burst 2000000000 src 0 32 64"},
+	{"1 allow limit '10 kbit/s'", SP_FIELD_LIMIT, "unit 3 rate 10000/1 burst 12144 src 0 32 64"},
+	{"1 allow limit '12145 bit/s'", SP_FIELD_LIMIT, "unit 3 rate 12145/1 burst 12145 src 0 32 64"},
 	{"1 allow max_sessions 1000", SP_FIELD_MAX_SESSIONS, "1000"},
 	{"1 allow max_per_source 10", SP_FIELD_MAX_PER_SOURCE, "10"},
 	{"1 allow timeout 8h", SP_FIELD_TIMEOUT, "28800"},

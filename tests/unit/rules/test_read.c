@@ -271,6 +271,9 @@ static void test_refuses(void **state)
 		{HEAD "rules = ( );\n" PROFILE "mode = \"block\"; patterns = (\n { id = 1; msg = \"m\"; pattern = \"x\"; action = "
 		      "\"drop\"; flags = \"ii\"; } ); }; };",
 			5, "each once"},
+		{HEAD "rules = ( );\n" PROFILE "mode = \"block\"; patterns = (\n { id = 1; msg = \"m\"; pattern = \"x\"; action = "
+		      "\"drop\"; flags = \"iu\"; } ); }; };",
+			5, "'flags' has u"},
 		{HEAD "rules = ( );\n" PROFILE "mode = \"block\"; " PATTERN "}; q = { mode = \"block\"; " PATTERN "}; };", 7,
 			"pattern id 1 is used twice"},
 	};
@@ -477,6 +480,16 @@ static void test_api_body(void **state)
 	sp_policy_free(policy);
 	assert_null(sp_policy_read(outside, strlen(outside), &options, &diags));
 	assert_non_null(strstr(diags.v[0].text, "no such file"));
+	sp_diags_clear(&diags);
+	/* What an error shows of a file, whoever sends the body can read: place and verdict, and none of its words. */
+	write_file("api.txt", "192.0.2.0/24\npassword = hunter2\n");
+	assert_null(sp_policy_read(good, strlen(good), &options, &diags));
+	assert_int_equal(diags.n, 1);
+	assert_int_equal(diags.v[0].line, 2);
+	assert_non_null(strstr(diags.v[0].file, "/api.txt"));
+	assert_non_null(strstr(diags.v[0].text, "is no address"));
+	assert_null(strstr(diags.v[0].text, "password"));
+	assert_null(strstr(diags.v[0].text, "hunter2"));
 	sp_diags_clear(&diags);
 	assert_null(sp_policy_read(included, strlen(included), &options, &diags));
 	assert_non_null(strstr(diags.v[0].text, "cannot be included here"));

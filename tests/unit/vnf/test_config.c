@@ -52,6 +52,9 @@ static void test_defaults(void **state)
 	assert_string_equal(config->socket, SP_CONFIG_DEFAULT_SOCKET);
 	assert_int_equal(config->socket_mode, 0660);
 	assert_null(config->eve);
+	assert_int_equal(config->rotate_mb, 256);
+	assert_int_equal(config->keep, 4);
+	assert_int_equal(config->log_rate, 1000);
 	assert_int_equal(config->sessions4 + config->sessions6, SP_CONFIG_DEFAULT_SESSIONS);
 	for (int i = 0; i < SP_STATE_COUNT; i++)
 		assert_int_equal(config->timeout_sec[i], sp_state_default_sec[i]);
@@ -68,7 +71,7 @@ static void test_every_key(void **state)
 		read_good("mode = \"wire\"; workers = [ 3, 1 ]; poll = \"adaptive\"; reject_rate = 7; hardening = false;\n"
 			  "memory = { huge = true; mb = 256; buffers = 5000; };\n" PAIR
 			  "rules = \"r/main.rules\"; api = { socket = \"/run/x.sock\"; group = \"adm\"; mode = \"0600\"; };\n"
-			  "log = { eve = \"/var/log/e.json\"; stats_interval = \"1m\"; };\n"
+			  "log = { eve = \"/var/log/e.json\"; rotate_mb = 0; keep = 9; rate = 50; stats_interval = \"1m\"; };\n"
 			  "sessions = { max4 = 1000; max6 = 500; timeouts = { udp_new = 5; tcp_established = \"2h\"; }; };\n"
 			  "limits = { sources = 2048; };\n");
 
@@ -88,12 +91,26 @@ static void test_every_key(void **state)
 	assert_int_equal(config->socket_mode, 0600);
 	assert_string_equal(config->eve, "/var/log/e.json");
 	assert_int_equal(config->stats_interval_sec, 60);
+	assert_int_equal(config->rotate_mb, 0);
+	assert_int_equal(config->keep, 9);
+	assert_int_equal(config->log_rate, 50);
 	assert_int_equal(config->sessions4, 1000);
 	assert_int_equal(config->sessions6, 500);
 	assert_int_equal(config->timeout_sec[SP_STATE_UDP_NEW], 5);
 	assert_int_equal(config->timeout_sec[SP_STATE_TCP_ESTABLISHED], 7200);
 	assert_int_equal(config->timeout_sec[SP_STATE_ICMP], sp_state_default_sec[SP_STATE_ICMP]);
 	assert_int_equal(config->limit_sources, 2048);
+	sp_config_free(config);
+}
+
+/* One number for both families is split three to one. */
+static void test_sessions_max(void **state)
+{
+	struct sp_config *config = read_good(PAIR "sessions = { max = 1001; };\n");
+
+	(void)state;
+	assert_int_equal(config->sessions4, 751);
+	assert_int_equal(config->sessions6, 250);
 	sp_config_free(config);
 }
 
@@ -163,6 +180,10 @@ static const struct {
 		5, "32 are the most"},
 	{PAIR "poll = \"lazy\";\n", 5, "\"busy\" or \"adaptive\""},
 	{PAIR "reject_rate = -1;\n", 5, "from 0"},
+	{PAIR "log = { rotate_mb = -1; };\n", 5, "from 0 to 1048576, in MB"},
+	{PAIR "log = { keep = 1001; };\n", 5, "from 0 to 1000, in files"},
+	{PAIR "log = { rate = \"many\"; };\n", 5, "events a second"},
+	{PAIR "log = { rotation = 1; };\n", 5, "rotation"},
 	{PAIR "api = { mode = \"999\"; };\n", 5, "octal"},
 	{PAIR "api = { socket = "
 	      "\"/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"; };",
@@ -335,6 +356,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_every_key),
+		cmocka_unit_test(test_sessions_max),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_vlan_faults),

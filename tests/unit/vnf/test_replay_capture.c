@@ -38,15 +38,15 @@ static void write_file(int link_type, bool ns, const void *data, uint32_t len, u
 	pcap_close(pcap);
 }
 
-static void first(int link_type, const void *data, uint32_t len, struct sp_captured *frame, struct sp_capture **capture)
+static void first(int link_type, const void *data, uint32_t len, struct sp_replay_frame *frame, struct sp_replay_capture **capture)
 {
 	char why[256];
 
 	write_file(link_type, false, data, len, len);
-	*capture = sp_capture_open(path, why, sizeof(why));
+	*capture = sp_replay_capture_open(path, why, sizeof(why));
 	if (*capture == NULL)
 		fail_msg("%s", why);
-	assert_int_equal(sp_capture_next(*capture, frame, why, sizeof(why)), 1);
+	assert_int_equal(sp_replay_capture_next(*capture, frame, why, sizeof(why)), 1);
 }
 
 static void test_link_types(void **state)
@@ -73,8 +73,8 @@ static void test_link_types(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const uint8_t *ip = rows[i].v6 ? ip6 : ip4;
 		uint32_t ip_len = rows[i].v6 ? sizeof(ip6) : sizeof(ip4);
-		struct sp_capture *capture;
-		struct sp_captured frame;
+		struct sp_replay_capture *capture;
+		struct sp_replay_frame frame;
 		uint8_t packet[64];
 
 		memcpy(packet, rows[i].head, rows[i].head_len);
@@ -90,7 +90,7 @@ static void test_link_types(void **state)
 		else
 			assert_int_equal(frame.data[0] & 3, 2);
 		assert_memory_not_equal(frame.data, frame.data + 6, 6);
-		sp_capture_close(capture);
+		sp_replay_capture_close(capture);
 	}
 }
 
@@ -104,12 +104,12 @@ static void test_short_packets(void **state)
 	memcpy(packet + 20, ip6, sizeof(ip6));
 	for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++)
 		for (uint32_t len = 0; len < sizeof(packet); len++) {
-			struct sp_capture *capture;
-			struct sp_captured frame;
+			struct sp_replay_capture *capture;
+			struct sp_replay_frame frame;
 
 			first(types[t], packet, len, &frame, &capture);
 			assert_true(types[t] == DLT_EN10MB ? frame.len == len : frame.len >= 14 && frame.len <= 14 + len);
-			sp_capture_close(capture);
+			sp_replay_capture_close(capture);
 		}
 }
 
@@ -123,36 +123,36 @@ static void test_largest(void **state)
 	assert_non_null(packet);
 	packet[0] = 0x45;
 	for (size_t t = 0; t < 2; t++) {
-		struct sp_capture *capture;
-		struct sp_captured frame;
+		struct sp_replay_capture *capture;
+		struct sp_replay_frame frame;
 
 		write_file(types[t], false, packet, 100000, 100000);
-		capture = sp_capture_open(path, why, sizeof(why));
+		capture = sp_replay_capture_open(path, why, sizeof(why));
 		assert_non_null(capture);
-		assert_int_equal(sp_capture_next(capture, &frame, why, sizeof(why)), 1);
+		assert_int_equal(sp_replay_capture_next(capture, &frame, why, sizeof(why)), 1);
 		assert_int_equal(frame.len, SP_CAPTURED_MAX);
-		assert_int_equal(sp_capture_truncated(capture), 1);
-		assert_int_equal(sp_capture_next(capture, &frame, why, sizeof(why)), 0);
-		sp_capture_close(capture);
+		assert_int_equal(sp_replay_capture_truncated(capture), 1);
+		assert_int_equal(sp_replay_capture_next(capture, &frame, why, sizeof(why)), 0);
+		sp_replay_capture_close(capture);
 	}
 	free(packet);
 }
 
 static void test_truncated_is_counted(void **state)
 {
-	struct sp_capture *capture;
-	struct sp_captured frame;
+	struct sp_replay_capture *capture;
+	struct sp_replay_frame frame;
 	char why[256];
 	uint8_t packet[60] = {0};
 
 	(void)state;
 	write_file(DLT_EN10MB, false, packet, 60, 1514);
-	capture = sp_capture_open(path, why, sizeof(why));
+	capture = sp_replay_capture_open(path, why, sizeof(why));
 	assert_non_null(capture);
-	assert_int_equal(sp_capture_next(capture, &frame, why, sizeof(why)), 1);
+	assert_int_equal(sp_replay_capture_next(capture, &frame, why, sizeof(why)), 1);
 	assert_int_equal(frame.len, 60);
-	assert_int_equal(sp_capture_truncated(capture), 1);
-	sp_capture_close(capture);
+	assert_int_equal(sp_replay_capture_truncated(capture), 1);
+	sp_replay_capture_close(capture);
 }
 
 static void test_refused(void **state)
@@ -162,38 +162,38 @@ static void test_refused(void **state)
 	FILE *file;
 
 	(void)state;
-	assert_null(sp_capture_open("/nonexistent.pcap", why, sizeof(why)));
+	assert_null(sp_replay_capture_open("/nonexistent.pcap", why, sizeof(why)));
 	assert_non_null(strstr(why, "No such file"));
-	assert_null(sp_capture_open("/tmp", why, sizeof(why)));
+	assert_null(sp_replay_capture_open("/tmp", why, sizeof(why)));
 	write_file(DLT_PPP, false, packet, 60, 60);
-	assert_null(sp_capture_open(path, why, sizeof(why)));
+	assert_null(sp_replay_capture_open(path, why, sizeof(why)));
 	assert_non_null(strstr(why, "link type PPP"));
 	file = fopen(path, "w");
 	assert_non_null(file);
 	fclose(file);
-	assert_null(sp_capture_open(path, why, sizeof(why)));
+	assert_null(sp_replay_capture_open(path, why, sizeof(why)));
 	file = fopen(path, "w");
 	assert_non_null(file);
 	fputs("no capture at all, but long enough to be one", file);
 	fclose(file);
-	assert_null(sp_capture_open(path, why, sizeof(why)));
+	assert_null(sp_replay_capture_open(path, why, sizeof(why)));
 }
 
 static void test_cut_file(void **state)
 {
-	struct sp_capture *capture;
-	struct sp_captured frame;
+	struct sp_replay_capture *capture;
+	struct sp_replay_frame frame;
 	uint8_t packet[60] = {0};
 	char why[256];
 
 	(void)state;
 	write_file(DLT_EN10MB, false, packet, 60, 60);
 	assert_int_equal(truncate(path, 24 + 16 + 30), 0);
-	capture = sp_capture_open(path, why, sizeof(why));
+	capture = sp_replay_capture_open(path, why, sizeof(why));
 	assert_non_null(capture);
-	assert_true(sp_capture_next(capture, &frame, why, sizeof(why)) < 0);
+	assert_true(sp_replay_capture_next(capture, &frame, why, sizeof(why)) < 0);
 	assert_non_null(strstr(why, "broken"));
-	sp_capture_close(capture);
+	sp_replay_capture_close(capture);
 }
 
 /* Times keep the resolution they came with, and frames their bytes. */
@@ -206,28 +206,28 @@ static void test_round_trip(void **state)
 	snprintf(out, sizeof(out), "%s.out", path);
 	memset(packet, 0xa5, sizeof(packet));
 	for (int ns = 0; ns <= 1; ns++) {
-		struct sp_capture *capture, *again;
-		struct sp_capture_writer *writer;
-		struct sp_captured frame, copy;
+		struct sp_replay_capture *capture, *again;
+		struct sp_replay_capture_writer *writer;
+		struct sp_replay_frame frame, copy;
 
 		write_file(DLT_EN10MB, ns, packet, 60, 60);
-		capture = sp_capture_open(path, why, sizeof(why));
+		capture = sp_replay_capture_open(path, why, sizeof(why));
 		assert_non_null(capture);
-		assert_int_equal(sp_capture_next(capture, &frame, why, sizeof(why)), 1);
+		assert_int_equal(sp_replay_capture_next(capture, &frame, why, sizeof(why)), 1);
 		assert_int_equal(frame.ns, UINT64_C(1000000000000) + (ns ? 123456 : 123456000));
-		writer = sp_capture_create(out, capture, why, sizeof(why));
+		writer = sp_replay_capture_create(out, capture, why, sizeof(why));
 		assert_non_null(writer);
-		sp_capture_write(writer, &frame);
-		assert_int_equal(sp_capture_finish(writer), 0);
-		again = sp_capture_open(out, why, sizeof(why));
+		sp_replay_capture_write(writer, &frame);
+		assert_int_equal(sp_replay_capture_finish(writer), 0);
+		again = sp_replay_capture_open(out, why, sizeof(why));
 		assert_non_null(again);
-		assert_int_equal(sp_capture_next(again, &copy, why, sizeof(why)), 1);
+		assert_int_equal(sp_replay_capture_next(again, &copy, why, sizeof(why)), 1);
 		assert_int_equal(copy.ns, frame.ns);
 		assert_int_equal(copy.len, 60);
 		assert_memory_equal(copy.data, packet, 60);
-		sp_capture_close(again);
-		assert_null(sp_capture_create("/nonexistent/out.pcap", capture, why, sizeof(why)));
-		sp_capture_close(capture);
+		sp_replay_capture_close(again);
+		assert_null(sp_replay_capture_create("/nonexistent/out.pcap", capture, why, sizeof(why)));
+		sp_replay_capture_close(capture);
 	}
 	unlink(out);
 }

@@ -17,7 +17,7 @@
 #include "vnf/replay_wire.h"
 
 /* A frame with these MAC addresses' last bytes (0xff: broadcast) and n VLAN tags before an EtherType and addresses. */
-static struct sp_captured frame(uint8_t *bytes, uint8_t dst, uint8_t src, unsigned int tags, const char *from, const char *to, bool arp)
+static struct sp_replay_frame frame(uint8_t *bytes, uint8_t dst, uint8_t src, unsigned int tags, const char *from, const char *to, bool arp)
 {
 	bool v6 = strchr(from, ':') != NULL;
 	size_t off = 12;
@@ -35,11 +35,11 @@ static struct sp_captured frame(uint8_t *bytes, uint8_t dst, uint8_t src, unsign
 	if (arp) {
 		inet_pton(AF_INET, from, bytes + off + 14);
 		inet_pton(AF_INET, to, bytes + off + 24);
-		return (struct sp_captured){.data = bytes, .len = (uint32_t)off + 28};
+		return (struct sp_replay_frame){.data = bytes, .len = (uint32_t)off + 28};
 	}
 	inet_pton(v6 ? AF_INET6 : AF_INET, from, bytes + off + (v6 ? 8 : 12));
 	inet_pton(v6 ? AF_INET6 : AF_INET, to, bytes + off + (v6 ? 24 : 16));
-	return (struct sp_captured){.data = bytes, .len = (uint32_t)off + (v6 ? 40 : 20)};
+	return (struct sp_replay_frame){.data = bytes, .len = (uint32_t)off + (v6 ? 40 : 20)};
 }
 
 static void make_zones(struct sp_replay_zones *zones, struct sp_zones *table)
@@ -77,7 +77,7 @@ static void test_zones(void **state)
 	make_zones(&zones, &table);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		for (unsigned int tags = 0; tags <= 2; tags++) {
-			struct sp_captured f = frame(bytes, 1, 2, tags, rows[i].from, rows[i].to, false);
+			struct sp_replay_frame f = frame(bytes, 1, 2, tags, rows[i].from, rows[i].to, false);
 
 			sp_replay_zones_find(&zones, &f, &from, &to, &reverse);
 			assert_int_equal(from, rows[i].zones[0]);
@@ -96,7 +96,7 @@ static void test_zones_of_other_frames(void **state)
 	struct sp_zones table;
 	uint8_t bytes[128], from, to;
 	bool reverse;
-	struct sp_captured f;
+	struct sp_replay_frame f;
 
 	(void)state;
 	make_zones(&zones, &table);
@@ -108,7 +108,7 @@ static void test_zones_of_other_frames(void **state)
 	f = frame(bytes, 1, 2, 1, "2001:db8:10::1", "192::1", false);
 	for (uint32_t len = 0; len < f.len; len++) {
 		uint8_t *copy = malloc(len + 1);
-		struct sp_captured shorter = {.data = copy + 1, .len = len};
+		struct sp_replay_frame shorter = {.data = copy + 1, .len = len};
 
 		memcpy(copy + 1, bytes, len);
 		sp_replay_zones_find(&zones, &shorter, &from, &to, &reverse);
@@ -173,7 +173,7 @@ static void test_sides(void **state)
 	(void)state;
 	assert_non_null(sides);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct sp_captured f = frame(bytes, rows[i].dst, rows[i].src, 0, "192.0.2.1", "192.0.2.2", false);
+		struct sp_replay_frame f = frame(bytes, rows[i].dst, rows[i].src, 0, "192.0.2.1", "192.0.2.2", false);
 
 		if (sp_replay_sides_learn(sides, &f) != rows[i].side)
 			fail_msg("row %zu", i);
@@ -185,7 +185,7 @@ static void test_sides_of_many(void **state)
 {
 	struct sp_replay_sides *sides = sp_replay_sides_create();
 	uint8_t bytes[128];
-	struct sp_captured f = frame(bytes, 1, 2, 0, "192.0.2.1", "192.0.2.2", false), runt = {.data = bytes, .len = 11};
+	struct sp_replay_frame f = frame(bytes, 1, 2, 0, "192.0.2.1", "192.0.2.2", false), runt = {.data = bytes, .len = 11};
 
 	(void)state;
 	assert_non_null(sides);

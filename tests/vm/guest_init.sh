@@ -1,0 +1,57 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# First process of the VM: VFs of both PFs bound to vfio-pci, huge pages, then commands from the second serial line, each answered with its
+# output, its tag and its exit code. Runs under busybox.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+ip=/usr/bin/ip # busybox prefers its own, which knows no VFs
+
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/hugepages /dev/shm /tmp /run
+mount -t tmpfs tmpfs /tmp
+mount -t tmpfs tmpfs /run
+mount -t debugfs debugfs /sys/kernel/debug
+
+while read -r module; do
+	insmod "/lib/modules/$module" || echo "guest: $module is not loaded"
+done </lib/modules/order
+
+vf_of() { # PCI-ADDRESS-OF-PF NUMBER
+	basename "$(readlink "/sys/bus/pci/devices/$1/virtfn$2")"
+}
+
+bind_vfio() {
+	echo vfio-pci >"/sys/bus/pci/devices/$1/driver_override"
+	echo "$1" >/sys/bus/pci/drivers_probe
+}
+
+# 8086:10c9 is the 82576's PF. Each gets two VFs, of which the first is used; its neighbour shows what is isolated from what.
+n=0
+for device in /sys/bus/pci/devices/*; do
+	[ "$(cat "$device/vendor")$(cat "$device/device")" = 0x80860x10c9 ] || continue
+	pf=$(basename "$device")
+	link=$(basename "$device"/net/*)
+	$ip link set "$link" up
+	echo 0 >"$device/sriov_drivers_autoprobe"
+	echo 2 >"$device/sriov_numvfs"
+	# A frame keeps its source MAC address through a wire-mode firewall, so that the VF sends for others.
+	$ip link set "$link" vf 0 mac "02:00:00:00:00:1$n" spoofchk off
+	vf=$(vf_of "$pf" 0)
+	bind_vfio "$vf"
+	eval "export PF$n=$pf LINK$n=$link VF$n=$vf OTHER$n=$(vf_of "$pf" 1)"
+	n=$((n + 1))
+done
+
+echo 200 >/proc/sys/vm/nr_hugepages
+mount -t hugetlbfs hugetlbfs /dev/hugepages
+
+# Kept open from here on: what arrives while nobody has it open is lost.
+exec 3<>/dev/ttyS1
+stty raw -echo <&3
+echo "guest: up, $n PFs" >&3
+while read -r tag line <&3; do
+	(eval "$line") </dev/null >&3 2>&1
+	echo "$tag $?" >&3
+done
+poweroff -f

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One QEMU machine with two emulated 82576 NICs (igb: real SR-IOV) behind VT-d, and the wires into them.
+
+    client  wire 0 -- [ PF 0: VF -- Sallyport -- VF :PF 1 ] -- wire 1  server
+
+A wire is a pair of unix datagram sockets that carry whole Ethernet frames. Commands go to the guest by its second serial line; its console is
+kept in a file. QEMU ends with close(), and by itself when this process dies.
+"""
+import os
+import queue
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+MEMORY_MB = 2048  # with 3 GB and more the VFs' registers are misplaced
+
+
+class VmLost(Exception):
+    """The machine did not come up, or went away: nothing was tested."""
+
+
+class Wire:
+    """The host's end of one PF's cable."""
+
+    def __init__(self, folder, number):
+        self.guest = os.path.join(folder, f"guest{number}.sock")
+        self.path = os.path.join(folder, f"host{number}.sock")
+        self.frames = queue.Queue()
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        self.socket.settimeout(0.2)
+        self.open = True
+        self.thread = threading.Thread(target=self.listen, daemon=True)
+        self.thread.start()
+
+    def listen(self):
+        while self.open:
+            try:
+                self.frames.put(self.socket.recv(65536))
+            except OSError:
+                continue
+
+    def send(self, frames, pause=0.003):
+        for frame in frames:
+            self.socket.sendto(frame, self.guest)
+            time.sleep(pause)
+
+    def receive(self, wanted, count, seconds):
+        """The frames that `wanted` accepts, until there are `count` or the time is over."""
+        end, taken = time.monotonic() + seconds, []
+        while len(taken) < count and (left := end - time.monotonic()) > 0:
+            try:
+                frame = self.frames.get(timeout=left)
+            except queue.Empty:
+                break
+            if wanted(frame):
+                taken.append(frame)
+        return taken
+
+    def forget(self):
+        while not self.frames.empty():
+            self.frames.get()
+
+    def close(self):
+        self.open = False
+        self.thread.join()
+        self.socket.close()
+
+
+class Vm:
+    """Use as a context manager; entering waits until the guest says it is up."""
+
+    def __init__(self, image, console):
+        self.image, self.console_path = image, console
+        self.process, self.line, self.wires, self.tag, self.text = None, None, [], 0, ""
+        self.folder = tempfile.mkdtemp(prefix="sallyport-vm-")
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def arguments(self):
+        at = self.folder
+        args = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-no-reboot", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"]
+        args += ["-m", str(MEMORY_MB), "-machine", "q35,kernel-irqchip=split", "-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=48"]
+        args += ["-chardev", f"file,id=console,path={self.console_path}", "-serial", "chardev:console"]
+        args += ["-chardev", f"socket,id=line,path={at}/line.sock,server=on,wait=off", "-serial", "chardev:line"]
+        args += ["-kernel", f"{self.image}/vmlinuz", "-initrd", f"{self.image}/initrd"]
+        args += ["-append", "console=ttyS0 loglevel=5 panic=-1 intel_iommu=on iommu=pt"]
+        for n in (0, 1):
+            args += ["-netdev", f"dgram,id=wire{n},local.type=unix,local.path={at}/guest{n}.sock,remote.type=unix,remote.path={at}/host{n}.sock"]
+            args += ["-device", f"pcie-root-port,id=slot{n},chassis={n + 1},slot={n + 1}"]
+            args += ["-device", f"igb,bus=slot{n},netdev=wire{n},mac=52:54:00:00:00:a{n}"]
+        return args
+
+    def start(self, seconds=90):
+        for number in (0, 1):
+            self.wires.append(Wire(self.folder, number))
+        with open(os.path.join(self.folder, "qemu.log"), "wb") as log:
+            # The parent-death signal ends QEMU also when this process is killed.
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *self.arguments()], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        end = time.monotonic() + seconds
+        self.line = socket.socket(socket.AF_UNIX)
+        while True:
+            try:
+                self.line.connect(os.path.join(self.folder, "line.sock"))
+                break
+            except OSError:
+                self.check_alive()
+                if time.monotonic() > end:
+                    raise VmLost("QEMU opens no serial line") from None
+                time.sleep(0.05)
+        try:
+            self.until(r"guest: up, 2 PFs\n", end - time.monotonic())
+        except TimeoutError as error:
+            raise VmLost(f"the guest was not up after {seconds} s") from error
+
+    def check_alive(self):
+        if self.process.poll() is not None:
+            with open(os.path.join(self.folder, "qemu.log"), errors="replace") as f:
+                raise VmLost(f"QEMU ended with {self.process.returncode}: {f.read().strip()}")
+
+    def until(self, pattern, seconds):
+        """What the guest says up to and with the pattern. TimeoutError, VmLost."""
+        end = time.monotonic() + seconds
+        while (found := re.search(pattern, self.text)) is None:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"{seconds:.0f} s without {pattern!r}; the guest said: {self.text[-1000:]}")
+            self.check_alive()
+            self.line.settimeout(min(left, 0.5))
+            try:
+                self.text += self.line.recv(65536).decode(errors="replace")
+            except TimeoutError:
+                continue
+        said, self.text = self.text[: found.end()], self.text[found.end() :]
+        return said
+
+    def begin(self, command):
+        """Starts a shell command in the guest; follow with until() and finish()."""
+        self.tag += 1
+        self.line.settimeout(10)
+        self.line.sendall(f"tag{self.tag} {command}\n".encode())
+
+    def finish(self, seconds=20):
+        """Waits for the command's end: (exit code, output)."""
+        said = self.until(rf"tag{self.tag} \d+\n", seconds)
+        output, _, code = said.rpartition(f"tag{self.tag} ")
+        return int(code), output
+
+    def run(self, command, seconds=20):
+        self.begin(command)
+        return self.finish(seconds)
+
+    def write_file(self, path, text):
+        """Writes a small text file in the guest."""
+        code, said = self.run(f"printf '%b' {shlex.quote(text.replace(chr(92), chr(92) * 2).replace(chr(10), chr(92) + 'n'))} >{path}")
+        if code != 0:
+            raise VmLost(f"{path} was not written: {said}")
+
+    def console(self):
+        try:
+            with open(self.console_path, errors="replace") as f:
+                return f.read()
+        except OSError:
+            return ""
+
+    def close(self):
+        if self.process is not None and self.process.poll() is None:
+            os.kill(self.process.pid, signal.SIGTERM)
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                os.kill(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+        if self.line is not None:
+            self.line.close()
+        for wire in self.wires:
+            wire.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
