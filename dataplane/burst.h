@@ -80,6 +80,14 @@ static inline bool sp_burst_has_session(const struct sp_burst *burst, unsigned i
 	return burst->session[i] < SP_SESSION_GONE;
 }
 
+/* Whether the first segment's bytes are this mbuf's alone; what somebody else refers to must not change. */
+static inline bool sp_mbuf_is_sole_owner(const struct rte_mbuf *mbuf)
+{
+	if (RTE_MBUF_CLONED(mbuf) || rte_mbuf_refcnt_read(mbuf) != 1)
+		return false;
+	return !RTE_MBUF_HAS_EXTBUF(mbuf) || rte_mbuf_ext_refcnt_read(mbuf->shinfo) == 1;
+}
+
 /* Drops packet i under a reason. The one way to drop inside the stages: the last stage frees and counts. */
 static inline void sp_burst_drop(struct sp_burst *burst, unsigned int i, enum sp_drop_reason reason)
 {

@@ -46,8 +46,7 @@ void sp_mss_clamp(struct rte_mbuf *mbuf, const struct sp_packet *packet, uint16_
 	unsigned int at = sizeof(struct rte_tcp_hdr);
 
 	/* The whole header must be writable in the first segment; a SYN spread over segments is left alone. */
-	if (packet->l4_off == 0 || packet->payload_off > rte_pktmbuf_data_len(mbuf) || RTE_MBUF_HAS_EXTBUF(mbuf) ||
-		rte_mbuf_refcnt_read(mbuf) != 1)
+	if (packet->l4_off == 0 || packet->payload_off > rte_pktmbuf_data_len(mbuf) || !sp_mbuf_is_sole_owner(mbuf))
 		return;
 	tcp = rte_pktmbuf_mtod_offset(mbuf, uint8_t *, packet->l4_off);
 	while (at < header_len && tcp[at] != TCP_OPTION_END) {

@@ -57,14 +57,6 @@ static bool segments_ok(const struct rte_mbuf *mbuf)
 	return n == mbuf->nb_segs && sum == mbuf->pkt_len;
 }
 
-/* Whether these bytes are this mbuf's alone; what somebody else refers to must not move. */
-static bool is_sole_owner(const struct rte_mbuf *mbuf)
-{
-	if (RTE_MBUF_CLONED(mbuf) || rte_mbuf_refcnt_read(mbuf) != 1)
-		return false;
-	return !RTE_MBUF_HAS_EXTBUF(mbuf) || rte_mbuf_ext_refcnt_read(mbuf->shinfo) == 1;
-}
-
 /* Opens room for a tag behind the MAC addresses. */
 static bool insert_tag(struct rte_mbuf *mbuf, uint16_t tpid, uint16_t tci)
 {
@@ -73,7 +65,7 @@ static bool insert_tag(struct rte_mbuf *mbuf, uint16_t tpid, uint16_t tci)
 
 	if (mbuf->data_len < SP_ETHER_TYPE_OFFSET || mbuf->pkt_len + SP_VLAN_BYTES > SP_FRAME_BYTES_MAX)
 		return false;
-	if (!is_sole_owner(mbuf))
+	if (!sp_mbuf_is_sole_owner(mbuf))
 		return false;
 	frame = (uint8_t *)rte_pktmbuf_prepend(mbuf, SP_VLAN_BYTES);
 	if (frame == NULL)

@@ -23,7 +23,8 @@
 #include "rules/scan.h"
 
 #define CONNECTION_MEMORY_BYTES 32768        /* headers of one request fit in less */
-#define IDLE_SEC                10           /* a connection that says nothing for this long is closed */
+#define HEADER_SEC              3            /* a connection that has not sent a request, and says nothing for this long, is closed */
+#define IDLE_SEC                10           /* one that has */
 #define REQUEST_MS              60000        /* a body must arrive within this, however steadily it drips */
 #define BODIES_BYTES            (192u << 20) /* of all requests together */
 #define BODY_FIRST_BYTES        (16u << 10)  /* a body's buffer starts here and doubles */
@@ -430,6 +431,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	}
 	if (!call->judged) {
 		call->connection = connection;
+		(void)MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned int)IDLE_SEC);
 		judge(call, url, method);
 		return call->reply.status != 0 ? send_reply(call) : MHD_YES;
 	}
@@ -488,7 +490,7 @@ static struct MHD_Daemon *start_daemon(struct sp_api *api)
 	daemon = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL, on_request, api,
 		MHD_OPTION_LISTEN_SOCKET, api->sock.fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, api, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
 		api, MHD_OPTION_CONNECTION_LIMIT, (unsigned int)SP_API_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_SEC, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+		(size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)HEADER_SEC, MHD_OPTION_STRICT_FOR_CLIENT, 1,
 		MHD_OPTION_END);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return daemon;
@@ -526,4 +528,9 @@ void sp_api_stop(struct sp_api *api)
 	MHD_stop_daemon(api->daemon);
 	sp_socket_close(&api->sock);
 	free(api);
+}
+
+void sp_api_abandon(const struct sp_api *api)
+{
+	sp_socket_remove(&api->sock);
 }

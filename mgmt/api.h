@@ -15,7 +15,7 @@
 #include "mgmt/reply.h"
 
 #define SP_API_PARAMS_MAX  8
-#define SP_API_CONNECTIONS 64
+#define SP_API_CONNECTIONS 512
 
 struct sp_mgmt;
 struct sp_api;
@@ -56,6 +56,9 @@ struct sp_api *sp_api_start(struct sp_mgmt *mgmt, const char *path, mode_t mode,
 
 /* Answers or cuts what is under way, ends the thread, removes the socket. After sp_control_close. */
 void sp_api_stop(struct sp_api *api);
+
+/* Removes the socket, and leaves the rest to the end of the process. Any thread. */
+void sp_api_abandon(const struct sp_api *api);
 
 /* Value of a query parameter, NULL when it is absent. Belongs to the call. */
 const char *sp_call_param(const struct sp_call *call, const char *name);

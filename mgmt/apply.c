@@ -127,6 +127,7 @@ static bool publish(struct sp_mgmt *mgmt, struct sp_ruleset *ruleset, struct sp_
 		return false;
 	}
 	sp_degraded_set(mgmt, SP_DEGRADED_NOT_RETIRED, rc == -ETIMEDOUT);
+	sp_degraded_set(mgmt, SP_DEGRADED_NO_RULES, false);
 	sp_apply_signatures(mgmt);
 	return true;
 }
@@ -147,13 +148,27 @@ static void success(struct sp_mgmt *mgmt, const struct sp_diags *diags, bool per
 	reply->etag = now;
 }
 
+/* Whether the job may replace the rule file: nobody edited it, or it is told not to care. False with a problem. */
+static bool unchanged_file(struct sp_mgmt *mgmt, struct sp_job *job)
+{
+	if (job->force || baseline_holds(mgmt))
+		return true;
+	sp_problem(&job->reply, 409, "rules-changed",
+		"%s was changed since it was loaded: reload it to use it, or add ?force=1 to replace it", mgmt->rules_path);
+	return false;
+}
+
 /* Publishes the compiled body and makes it the rule file. */
 static void put_for_real(struct sp_mgmt *mgmt, struct sp_job *job, struct sp_ruleset *ruleset, struct sp_diags *diags)
 {
 	struct sp_replace replace;
 	int rc = mgmt->rules_path != NULL ? sp_replace_prepare(&replace, mgmt->rules_path, job->body, job->size) : -ENOENT;
+	bool kept = unchanged_file(mgmt, job);
 
-	if (!publish(mgmt, ruleset, diags, &job->reply)) {
+	/* again, for compiling may have taken seconds in which somebody saved the file */
+	if (!kept)
+		sp_ruleset_free(ruleset);
+	if (!kept || !publish(mgmt, ruleset, diags, &job->reply)) {
 		if (rc == 0)
 			sp_replace_abort(&replace);
 		return;
@@ -186,11 +201,8 @@ void sp_apply_put(struct sp_mgmt *mgmt, struct sp_job *job)
 			job->generation);
 		return;
 	}
-	if (!job->dry_run && !job->force && !baseline_holds(mgmt)) {
-		sp_problem(&job->reply, 409, "rules-changed",
-			"%s was changed since it was loaded: reload it to use it, or add ?force=1 to replace it", mgmt->rules_path);
+	if (!job->dry_run && !unchanged_file(mgmt, job))
 		return;
-	}
 	ruleset = compile(job->body, job->size, &options, &diags);
 	if (ruleset == NULL) {
 		sp_problem_diags(&job->reply, 422, "invalid-rules", &diags, options.file,

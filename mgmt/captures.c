@@ -412,7 +412,8 @@ static int compile(const char *filter, struct bpf_program *program, char *why, s
 	}
 	rc = sp_bpf_compile(filter, &place, program, &diags);
 	if (rc != 0)
-		snprintf(why, why_size, "%s", diags.n > 0 ? diags.v[0].text : "the filter does not compile");
+		snprintf(why, why_size, "the filter does not compile: %s",
+			diags.n > 0 ? diags.v[0].text + (strncmp(diags.v[0].text, "bpf: ", 5) == 0 ? 5 : 0) : "out of memory");
 	sp_diags_clear(&diags);
 	return rc;
 }

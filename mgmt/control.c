@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "mgmt/apply.h"
@@ -19,7 +20,15 @@
 #include "mgmt/publish.h"
 #include "mgmt/state.h"
 
-#define TICK_MS 250 /* between two looks at the links */
+#define TICK_MS 250 /* between two looks at links and workers */
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 int sp_control_init(struct sp_control *control)
 {
@@ -125,6 +134,7 @@ static void tick(struct sp_mgmt *mgmt)
 	struct sp_reply reply = {0};
 
 	sp_ports_watch(mgmt->dataplane);
+	sp_pulse_take(&mgmt->pulse, mgmt->dataplane, now_ms());
 	if ((__atomic_load_n(&mgmt->degraded, __ATOMIC_RELAXED) & (1u << SP_DEGRADED_NOT_RETIRED)) != 0 &&
 		sp_publish_retire(mgmt->dataplane) == 0)
 		sp_degraded_set(mgmt, SP_DEGRADED_NOT_RETIRED, false);

@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "dataplane/worker.h"
 #include "mgmt/apply.h"
 #include "mgmt/captures.h"
 #include "mgmt/events.h"
@@ -18,6 +20,8 @@
 #include "rules/file.h"
 
 #define SOCKET_MODE_DEFAULT 0660
+#define WRITER_MS           80 /* that the event writer gets to empty the rings, when the process leaves in a hurry */
+#define WRITER_LAST_MS      20
 
 static bool copy(char **to, const char *from)
 {
@@ -32,6 +36,7 @@ static void release(struct sp_mgmt *mgmt)
 	free(mgmt->rules_folder);
 	free(mgmt->config_path);
 	free(mgmt->mode);
+	free(mgmt->no_rules);
 	free(mgmt);
 }
 
@@ -48,8 +53,9 @@ static struct sp_mgmt *make(struct sp_dataplane *dataplane, const struct sp_mgmt
 	}
 	mgmt->dataplane = dataplane;
 	if (!copy(&mgmt->rules_path, config->rules_path) || !copy(&mgmt->config_path, config->config_path) ||
-		!copy(&mgmt->mode, config->mode))
+		!copy(&mgmt->mode, config->mode) || !copy(&mgmt->no_rules, config->no_rules))
 		goto err_release;
+	sp_degraded_set(mgmt, SP_DEGRADED_NO_RULES, config->no_rules != NULL);
 	if (config->rules_path != NULL && (mgmt->rules_folder = sp_file_folder(config->rules_path)) == NULL)
 		goto err_release;
 	return mgmt;
@@ -96,6 +102,21 @@ err_events:
 err_release:
 	release(mgmt);
 	return NULL;
+}
+
+void sp_mgmt_abandon(struct sp_mgmt *mgmt)
+{
+	static const struct timespec pause = {.tv_nsec = 1000000};
+	const struct sp_dataplane *dataplane = mgmt->dataplane;
+
+	if (mgmt->api != NULL)
+		sp_api_abandon(mgmt->api);
+	for (unsigned int w = 0, ms = 0; w < dataplane->n_workers; w++)
+		for (; rte_ring_count(dataplane->workers[w]->events.ring) != 0 && ms < WRITER_MS; ms++)
+			nanosleep(&pause, NULL);
+	/* the ring is empty before its last event is a line */
+	for (unsigned int ms = 0; ms < WRITER_LAST_MS; ms++)
+		nanosleep(&pause, NULL);
 }
 
 void sp_mgmt_stop(struct sp_mgmt *mgmt)

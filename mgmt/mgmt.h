@@ -21,6 +21,7 @@ struct sp_mgmt_config {                  /* strings are copied */
 	const char *captures_folder;     /* where captures go; NULL: SP_CAPTURES_FOLDER */
 	const char *config_path;         /* for status; may be NULL */
 	const char *mode;                /* "wire" */
+	const char *no_rules;            /* why the rules in force drop everything instead of being the file's; NULL: they are the file's */
 	unsigned int stats_interval_sec; /* EVE stats events; 0: none */
 };
 
@@ -42,6 +43,12 @@ void sp_mgmt_control(struct sp_mgmt *mgmt);
 /* Asks the control loop to return, or to reload rules and reopen logs. Async-signal-safe. */
 void sp_mgmt_quit(struct sp_mgmt *mgmt);
 void sp_mgmt_reload(struct sp_mgmt *mgmt);
+
+/*
+ * For a thread that ends the process while the control loop does not return, or before sp_mgmt_stop: removes the socket, and gives the
+ * event writer a tenth of a second to take what stopped workers have posted. Nothing is freed or answered; sp_mgmt_stop must not follow.
+ */
+void sp_mgmt_abandon(struct sp_mgmt *mgmt);
 
 /* Stops the threads (requests under way are answered or cut within a second), flushes events, removes the socket, frees. */
 void sp_mgmt_stop(struct sp_mgmt *mgmt);

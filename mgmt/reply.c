@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "rules/utf8.h"
+
 void sp_reply_clear(struct sp_reply *reply)
 {
 	free(reply->body);
@@ -48,55 +50,28 @@ void sp_reply_json(struct sp_reply *reply, unsigned int status, const char *type
 	sp_reply_body(reply, status, type, text, size);
 }
 
-/* Length of the well-formed UTF-8 sequence at s (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF); 0 when there is none. */
-static size_t utf8_length(const unsigned char *s)
-{
-	unsigned char lo = 0x80, hi = 0xbf;
-	size_t more;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] < 0xc2 || s[0] > 0xf4)
-		return 0;
-	more = s[0] < 0xe0 ? 1 : s[0] < 0xf0 ? 2 : 3;
-	if (s[0] == 0xe0)
-		lo = 0xa0;
-	else if (s[0] == 0xed)
-		hi = 0x9f;
-	else if (s[0] == 0xf0)
-		lo = 0x90;
-	else if (s[0] == 0xf4)
-		hi = 0x8f;
-	if (s[1] < lo || s[1] > hi)
-		return 0;
-	/* the terminating NUL is out of range, so no byte past it is looked at */
-	for (size_t i = 2; i <= more; i++)
-		if (s[i] < 0x80 || s[i] > 0xbf)
-			return 0;
-	return more + 1;
-}
-
 json_t *sp_json_text(const char *text)
 {
 	static const char replacement[] = "\xef\xbf\xbd";
 	json_t *json;
 	char *clean;
-	size_t n = 0;
+	size_t n = 0, left;
 
 	if (text == NULL)
 		return json_null();
 	json = json_string(text);
 	if (json != NULL)
 		return json;
-	clean = malloc(3 * strlen(text) + 1);
+	left = strlen(text);
+	clean = malloc(3 * left + 1);
 	if (clean == NULL)
 		return NULL;
-	for (const unsigned char *s = (const unsigned char *)text; *s != 0;) {
-		size_t length = utf8_length(s);
+	for (size_t step; left != 0; left -= step, text += step) {
+		size_t length = sp_utf8_bytes((const unsigned char *)text, left);
 
-		memcpy(clean + n, length != 0 ? (const char *)s : replacement, length != 0 ? length : 3);
+		memcpy(clean + n, length != 0 ? text : replacement, length != 0 ? length : 3);
 		n += length != 0 ? length : 3;
-		s += length != 0 ? length : 1;
+		step = length != 0 ? length : 1;
 	}
 	json = json_stringn(clean, n);
 	free(clean);

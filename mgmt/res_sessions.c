@@ -21,11 +21,10 @@
 #include "rules/fields.h"
 #include "rules/match.h"
 
-#define LIMIT_DEFAULT  100
-#define LIMIT_MAX      1000
-#define WORKER_WAIT_MS 1000
-#define LIST_MS        1000 /* a listing that finds too little in a large table goes on at its cursor */
-#define KILL_MS        5000
+#define LIMIT_DEFAULT 100
+#define LIMIT_MAX     1000
+#define ANSWER_MS     900 /* for a whole call, however many workers there are: what is left then is for the next call */
+#define SILENT_MS     500 /* a worker that does not answer for so long is said to be silent */
 
 static int64_t now_ms(void)
 {
@@ -182,16 +181,22 @@ static json_t *row_json(const struct sp_dataplane *dataplane, const struct sp_se
 
 /* --- asking the workers ------------------------------------------------------------------------------------------------------- */
 
-/* One request to one worker. False with a 503 problem when it does not answer. */
-static bool ask(struct sp_call *call, unsigned int worker, struct sp_session_query *query)
-{
-	int rc = sp_mailbox_call(&call->mgmt->dataplane->workers[worker]->mailbox, &query->request, WORKER_WAIT_MS);
+enum answer { ANSWERED, NO_TIME, SILENT };
 
-	if (rc == 0)
-		return true;
-	sp_problem(&call->reply, 503, "worker-silent", "worker %u did not answer within %u ms", worker, WORKER_WAIT_MS);
+/* One request to one worker, which has until `end`. SILENT with a 503 problem. */
+static enum answer ask(struct sp_call *call, unsigned int worker, struct sp_session_query *query, int64_t end)
+{
+	int64_t left = end - now_ms();
+
+	if (left <= 0 || sp_control_quitting(&call->mgmt->control))
+		return NO_TIME;
+	if (sp_mailbox_call(&call->mgmt->dataplane->workers[worker]->mailbox, &query->request, (unsigned int)left) == 0)
+		return ANSWERED;
+	if (left < SILENT_MS)
+		return NO_TIME;
+	sp_problem(&call->reply, 503, "worker-silent", "worker %u did not answer within %u ms", worker, (unsigned int)left);
 	call->reply.retry_after = 1;
-	return false;
+	return SILENT;
 }
 
 /* "WORKER.PLACE", the place in hexadecimal. */
@@ -221,19 +226,20 @@ struct listing {
 static bool list(struct sp_call *call, struct sp_session_query *query, const struct sp_session_filter *filter, struct listing *listing)
 {
 	const struct sp_dataplane *dataplane = call->mgmt->dataplane;
-	int64_t end = now_ms() + LIST_MS;
+	int64_t end = now_ms() + ANSWER_MS;
 
+	listing->more = true;
 	while (listing->worker < dataplane->n_workers) {
 		uint64_t left = listing->limit - json_array_size(listing->rows);
+		enum answer answer;
 
-		if (left == 0 || now_ms() >= end || sp_control_quitting(&call->mgmt->control)) {
-			listing->more = true;
+		if (left == 0)
 			return true;
-		}
 		sp_session_query_init(query, filter, false, (uint32_t)RTE_MIN(left, (uint64_t)SP_QUERY_ROWS_MAX));
 		query->cursor = listing->place;
-		if (!ask(call, listing->worker, query))
-			return false;
+		answer = ask(call, listing->worker, query, end);
+		if (answer != ANSWERED)
+			return answer == NO_TIME;
 		for (uint32_t i = 0; i < query->n_rows; i++)
 			json_array_append_new(listing->rows, row_json(dataplane, &query->rows[i], listing->worker));
 		listing->place = query->cursor;
@@ -242,6 +248,7 @@ static bool list(struct sp_call *call, struct sp_session_query *query, const str
 			listing->place = 0;
 		}
 	}
+	listing->more = false;
 	return true;
 }
 
@@ -274,20 +281,20 @@ void sp_res_sessions(struct sp_call *call)
 static bool kill_all(
 	struct sp_call *call, struct sp_session_query *query, const struct sp_session_filter *filter, uint64_t *killed, bool *complete)
 {
-	int64_t end = now_ms() + KILL_MS;
+	int64_t end = now_ms() + ANSWER_MS;
 
 	*complete = false;
 	for (unsigned int w = 0; w < call->mgmt->dataplane->n_workers; w++) {
+		enum answer answer;
 		uint64_t place = 0;
 		bool more;
 
 		do {
-			if (now_ms() >= end || sp_control_quitting(&call->mgmt->control))
-				return true;
 			sp_session_query_init(query, filter, true, SP_QUERY_ROWS_MAX);
 			query->cursor = place;
-			if (!ask(call, w, query))
-				return false;
+			answer = ask(call, w, query, end);
+			if (answer != ANSWERED)
+				return answer == NO_TIME;
 			*killed += query->killed;
 			place = query->cursor;
 			more = query->more;
@@ -316,7 +323,7 @@ void sp_res_sessions_delete(struct sp_call *call)
 {
 	struct sp_session_query *query;
 	struct sp_session_filter filter;
-	bool all, filtered, complete;
+	bool all, filtered, complete, good;
 	uint64_t killed = 0;
 	json_t *json;
 
@@ -330,8 +337,10 @@ void sp_res_sessions_delete(struct sp_call *call)
 		return;
 	}
 	query = calloc(1, sizeof(*query));
-	if (query != NULL && kill_all(call, query, &filter, &killed, &complete)) {
+	good = query != NULL && kill_all(call, query, &filter, &killed, &complete);
+	if (good || killed != 0)
 		audit(call, killed);
+	if (good) {
 		json = json_object();
 		json_object_set_new(json, "killed", sp_json_u64(killed));
 		json_object_set_new(json, "complete", json_boolean(complete));

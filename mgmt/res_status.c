@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "dataplane/worker.h"
 #include "mgmt/events.h"
 #include "mgmt/problem.h"
 #include "mgmt/publish.h"
@@ -24,18 +23,14 @@ static bool link_is_down(const struct sp_port *port)
 	return __atomic_load_n(&port->link_up, __ATOMIC_RELAXED) == 0;
 }
 
-/* A worker that polls has counted cycles: busy ones or idle ones. */
-static bool is_polling(const struct sp_worker *worker)
+static bool workers_poll(const struct sp_mgmt *mgmt)
 {
-	return worker != NULL && (sp_read(&worker->stats.busy_cycles) | sp_read(&worker->stats.idle_cycles)) != 0;
-}
+	const struct sp_dataplane *dataplane = mgmt->dataplane;
 
-static bool workers_poll(const struct sp_dataplane *dataplane)
-{
 	if (__atomic_load_n(&dataplane->stop, __ATOMIC_RELAXED) != 0)
 		return false;
 	for (unsigned int w = 0; w < dataplane->n_workers; w++)
-		if (!is_polling(dataplane->workers[w]))
+		if (!sp_pulse_beats(&mgmt->pulse, dataplane, w))
 			return false;
 	return true;
 }
@@ -47,7 +42,9 @@ bool sp_is_ready(struct sp_mgmt *mgmt)
 	for (unsigned int i = 0; i < dataplane->n_ports; i++)
 		if (link_is_down(&dataplane->ports[i]))
 			return false;
-	return sp_published_generation(mgmt->dataplane) != 0 && workers_poll(dataplane);
+	if ((__atomic_load_n(&mgmt->degraded, __ATOMIC_RELAXED) & (1u << SP_DEGRADED_NO_RULES)) != 0)
+		return false;
+	return sp_published_generation(mgmt->dataplane) != 0 && workers_poll(mgmt);
 }
 
 static void add(json_t *array, const char *code, const char *text)
@@ -70,6 +67,15 @@ static void add_events(json_t *array, const struct sp_events *events)
 	add(array, "events-not-written", text);
 }
 
+static void add_no_rules(json_t *array, const struct sp_mgmt *mgmt)
+{
+	const struct sp_degraded_text *it = &sp_degraded_texts[SP_DEGRADED_NO_RULES];
+	char text[768];
+
+	snprintf(text, sizeof(text), "%s: %s", it->text, mgmt->no_rules);
+	add(array, it->code, text);
+}
+
 json_t *sp_degraded_json(struct sp_mgmt *mgmt)
 {
 	const struct sp_dataplane *dataplane = mgmt->dataplane;
@@ -78,13 +84,15 @@ json_t *sp_degraded_json(struct sp_mgmt *mgmt)
 	char text[128];
 
 	for (unsigned int i = 0; i < SP_DEGRADED_COUNT; i++)
-		if ((degraded & (1u << i)) != 0)
+		if ((degraded & (1u << i)) != 0 && i == SP_DEGRADED_NO_RULES)
+			add_no_rules(array, mgmt);
+		else if ((degraded & (1u << i)) != 0)
 			add(array, sp_degraded_texts[i].code, sp_degraded_texts[i].text);
 	if (sp_events_failing(mgmt->events) != 0)
 		add_events(array, mgmt->events);
 	if (sp_published_generation(mgmt->dataplane) == 0)
 		add(array, "no-rules", "no rules are in force");
-	if (!workers_poll(dataplane))
+	if (!workers_poll(mgmt))
 		add(array, "workers-not-polling", "not every worker polls its ports");
 	for (unsigned int i = 0; i < dataplane->n_ports; i++) {
 		const struct sp_port *port = &dataplane->ports[i];

@@ -168,14 +168,19 @@ err_free:
 	return rc;
 }
 
-void sp_socket_close(struct sp_socket *sock)
+void sp_socket_remove(const struct sp_socket *sock)
 {
 	struct stat st;
 
-	if (sock->fd >= 0)
-		close(sock->fd);
 	if (lstat(sock->path, &st) == 0 && st.st_dev == sock->dev && st.st_ino == sock->ino)
 		unlink(sock->path);
+}
+
+void sp_socket_close(struct sp_socket *sock)
+{
+	if (sock->fd >= 0)
+		close(sock->fd);
+	sp_socket_remove(sock);
 	free(sock->path);
 	memset(sock, 0, sizeof(*sock));
 	sock->fd = -1;

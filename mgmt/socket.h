@@ -21,6 +21,9 @@ struct sp_socket {
  */
 int sp_socket_open(struct sp_socket *sock, const char *path, mode_t mode, const char *group, char *why, size_t why_size);
 
+/* Removes the file if it is still ours. Reads only what open has set. */
+void sp_socket_remove(const struct sp_socket *sock);
+
 /* Closes the descriptor (if it is not -1: MHD may have closed it), removes the file if it is still ours, frees. */
 void sp_socket_close(struct sp_socket *sock);
 

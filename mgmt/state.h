@@ -11,11 +11,13 @@
 #include "mgmt/api.h"
 #include "mgmt/control.h"
 #include "mgmt/mgmt.h"
+#include "mgmt/pulse.h"
 
 /* Why the firewall is not as it should be, as far as it is remembered and not read off the dataplane: X(enumerator, code, text). */
 #define SP_DEGRADED(X)                                                                                                                  \
 	X(NOT_SAVED, "rules-not-saved", "the rules in force could not be written to the rule file: a restart brings the old ones back") \
 	X(NOT_RETIRED, "rules-not-retired", "a worker did not let go of the old rules within 5 s; it may be stuck")                     \
+	X(NO_RULES, "no-rules", "the rule file did not load at start: everything is dropped")                                           \
 	X(RELOAD_FAILED, "reload-failed", "the rule file has errors: the rules in force are older than the file")
 
 enum sp_degraded {
@@ -45,12 +47,14 @@ struct sp_mgmt {
 	struct sp_dataplane *dataplane;
 	char *rules_path, *config_path, *mode; /* rules_path may be NULL: then PUT never persists and reload is refused */
 	char *rules_folder;
+	char *no_rules; /* what SP_DEGRADED_NO_RULES is about; NULL: the rules at start were the file's */
 	struct sp_control control;
 	struct sp_api *api;
 	struct sp_events *events;
 	struct sp_captures *captures;
 	struct sp_baseline baseline; /* control thread */
-	uint32_t degraded;           /* bit enum sp_degraded; control thread writes, relaxed readers */
+	struct sp_pulse pulse;
+	uint32_t degraded; /* bit enum sp_degraded; control thread writes, relaxed readers */
 };
 
 static inline void sp_degraded_set(struct sp_mgmt *mgmt, enum sp_degraded what, bool on)

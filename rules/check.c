@@ -12,6 +12,9 @@
 #define ALL_PAIRS_MAX 20000
 #define NEAREST_RULES 1000
 
+/* So many rules that pass packets on are no reason for a warning. */
+#define PASSING_ON_MAX 256
+
 #define WARN(diags, rule, ...) sp_diag_add(diags, SP_DIAG_WARNING, (rule)->file, (rule)->line, 0, (rule)->id, __VA_ARGS__)
 
 static bool set_empty(const struct sp_policy *policy, int32_t index)
@@ -66,6 +69,34 @@ static void warn_effects(const struct sp_rule *rule, struct sp_diags *diags)
 	}
 }
 
+/* A burst that is too small is always one that the file says: the one chosen here never is. */
+static void warn_burst(const struct sp_rule *rule, struct sp_diags *diags)
+{
+	if (rule->limit.unit == SP_LIMIT_BITS && rule->limit.burst < SP_LIMIT_FRAME_BITS)
+		WARN(diags, rule, "limit %s of rule %u never lets a frame of 1,518 bytes pass: write a burst of %d bits or more",
+			rule->value[SP_FIELD_LIMIT], rule->id, SP_LIMIT_FRAME_BITS);
+}
+
+/* The classifier answers one rule at a time: one that passes a packet on makes it ask again. */
+static void check_passing_on(const struct sp_policy *policy, struct sp_diags *diags)
+{
+	const struct sp_rule *first_over = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < policy->n_rules; i++) {
+		const struct sp_rule *rule = &policy->rules[i];
+
+		if (rule->enabled && (rule->has_residual || rule->monitor) && ++n == PASSING_ON_MAX + 1)
+			first_over = rule;
+	}
+	if (first_over != NULL)
+		WARN(diags, first_over,
+			"the policy has %zu rules that may pass a packet on to the next (bpf, tcp_flags, length, dscp, src_mac, monitor), "
+			"more "
+			"than %d: each costs time on every new flow that reaches it",
+			n, PASSING_ON_MAX);
+}
+
 static void warn_hidden(const struct sp_rule *hidden, const struct sp_rule *by, struct sp_diags *diags)
 {
 	const char *same_file = hidden->file != NULL && by->file != NULL && strcmp(hidden->file, by->file) == 0 ? "line " : "";
@@ -103,10 +134,6 @@ static void check_hidden(const struct sp_policy *policy, struct sp_diags *diags)
 		if (by != SP_RULE_NONE)
 			warn_hidden(rule, &policy->rules[by], diags);
 	}
-	if (!all)
-		sp_diag_warning(diags, policy->file, 0,
-			"the policy has %zu rules: each was compared with the %d before it only, so hidden rules may have been missed",
-			policy->n_rules, NEAREST_RULES);
 	sp_cover_index_free(index);
 }
 
@@ -190,7 +217,9 @@ void sp_policy_check(const struct sp_policy *policy, struct sp_diags *diags)
 		if (sp_rule_families(policy, rule) == 0)
 			warn_impossible(policy, rule, diags);
 		warn_effects(rule, diags);
+		warn_burst(rule, diags);
 	}
+	check_passing_on(policy, diags);
 	check_hidden(policy, diags);
 	check_sets(policy, diags);
 	check_profiles(policy, diags);

@@ -10,8 +10,8 @@
 /*
  * Adds a warning for each rule that can never match, naming the rule that hides it (one earlier enabled rule, not a monitor, that matches
  * all that it matches: residual fields count when both rules ask them, and a limit drops its excess, so it hides too), or the contradiction
- * in it; for fields without effect, and for sets and profiles that no rule uses. Bounded: of policies with more than 20,000 rules each is
- * compared with the nearest 1,000 before it only, and that is said in a warning.
+ * in it; for fields without effect, for a limit that no full frame fits in, for sets and profiles that no rule uses, and for very many
+ * rules that pass packets on. Bounded: of policies with more than 20,000 rules each is compared with the nearest 1,000 before it only.
  */
 void sp_policy_check(const struct sp_policy *policy, struct sp_diags *diags);
 

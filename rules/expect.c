@@ -66,7 +66,7 @@ static bool met(const struct sp_policy *policy, const struct expectation *expect
 	case BY_RULE:
 		return explain->rule != SP_RULE_NONE && policy->rules[explain->rule].id == expected->id;
 	case BY_DEFAULT:
-		return explain->rule == SP_RULE_NONE && !explain->builtin;
+		return explain->rule == SP_RULE_NONE && !explain->builtin && !explain->invalid;
 	case BY_BUILTIN:
 		return explain->builtin;
 	default:
@@ -75,18 +75,28 @@ static bool met(const struct sp_policy *policy, const struct expectation *expect
 }
 
 /* "rule 19 (main.rules:31) rejects it" */
-static void describe(const struct sp_policy *policy, const struct sp_explain *explain, char *buf, size_t size)
+static void describe(
+	const struct sp_policy *policy, const struct sp_packet_text *packet, const struct sp_explain *explain, char *buf, size_t size)
 {
 	static const char *const does[] = {[SP_ACTION_ALLOW] = "allows", [SP_ACTION_DROP] = "drops", [SP_ACTION_REJECT] = "rejects"};
 	const struct sp_rule *rule = explain->rule != SP_RULE_NONE ? &policy->rules[explain->rule] : NULL;
+	char but[128];
 
-	if (explain->builtin)
+	if (explain->no_session)
+		sp_explain_no_session(packet, explain, but, sizeof(but));
+	if (explain->invalid)
+		snprintf(buf, size, "no stack sends these TCP flags (%s), so it is dropped before the rules", explain->reason);
+	else if (explain->builtin)
 		snprintf(buf, size, "a builtin allows it");
+	else if (rule == NULL && explain->no_session)
+		snprintf(buf, size, "the default %s", but);
 	else if (rule == NULL)
 		snprintf(buf, size, "no rule matches and the default %s it", does[explain->action]);
 	else if (explain->pending)
 		snprintf(buf, size, "rule %u (%s:%d) asks %s, which the description does not tell", rule->id, rule->file, rule->line,
 			sp_field_names[explain->steps[explain->n_steps - 1].field]);
+	else if (explain->no_session)
+		snprintf(buf, size, "rule %u (%s:%d) %s", rule->id, rule->file, rule->line, but);
 	else
 		snprintf(buf, size, "rule %u (%s:%d) %s it", rule->id, rule->file, rule->line, does[explain->action]);
 }
@@ -124,7 +134,7 @@ static void report(const struct sp_policy *policy, const struct sp_expect *expec
 {
 	char what[256], near[512];
 
-	describe(policy, explain, what, sizeof(what));
+	describe(policy, packet, explain, what, sizeof(what));
 	describe_near(policy, packet, explain, near, sizeof(near));
 	if (expected->by == BY_RULE && !has_rule(policy, expected->id))
 		snprintf(near, sizeof(near), "; there is no rule %u", expected->id);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "rules/explain.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,17 +85,17 @@ static uint64_t all_misses(const struct sp_policy *policy, const struct sp_rule 
 	return misses;
 }
 
-/* Only a rule before the deciding one could have changed the outcome. */
+/* Only a rule before the deciding one could have changed the outcome; one that keeps sessions allows what opens one. */
 static void find_near_miss(const struct sp_policy *policy, const struct sp_packet_text *packet, struct sp_explain *out)
 {
 	size_t end = out->rule != SP_RULE_NONE ? out->rule : policy->n_rules;
-	bool allowed = out->action == SP_ACTION_ALLOW;
+	bool allowed = out->action == SP_ACTION_ALLOW, opens = sp_first_packet_opens(packet);
 
-	for (size_t i = 0; i < end && !out->builtin; i++) {
+	for (size_t i = 0; i < end && !out->builtin && !out->invalid; i++) {
 		const struct sp_rule *rule = &policy->rules[i];
 		uint64_t misses;
 
-		if (rule->monitor || (rule->action == SP_ACTION_ALLOW) == allowed)
+		if (rule->monitor || (rule->action == SP_ACTION_ALLOW) == allowed || (!allowed && !opens && !rule->stateless))
 			continue;
 		misses = all_misses(policy, rule, packet);
 		if (misses == 0 || (misses & (misses - 1)) != 0)
@@ -111,7 +112,12 @@ static void find_near_miss(const struct sp_policy *policy, const struct sp_packe
 void sp_explain(const struct sp_policy *policy, const struct sp_packet_text *packet, struct sp_explain *out)
 {
 	*out = (struct sp_explain){.rule = SP_RULE_NONE, .near_miss = SP_RULE_NONE, .near_field = -1};
-	decide(policy, packet, out);
+	out->invalid = !sp_first_packet_valid(packet);
+	if (out->invalid)
+		out->action = SP_ACTION_DROP;
+	else
+		decide(policy, packet, out);
+	sp_first_packet_judge(policy, packet, out);
 	find_near_miss(policy, packet, out);
 }
 
@@ -191,6 +197,12 @@ const char *sp_explain_wanted(const struct sp_rule *rule, int field)
 	return field == SP_FIELD_PROTO ? "tcp,udp,sctp" : field == SP_FIELD_ETHERTYPE ? "ipv4,ipv6" : "";
 }
 
+void sp_explain_no_session(const struct sp_packet_text *packet, const struct sp_explain *explain, char *buf, size_t size)
+{
+	snprintf(buf, size, "would allow it, but it opens no session (%s): only %s does", explain->reason,
+		packet->match.proto == IPPROTO_TCP ? "a SYN" : "its request");
+}
+
 static void print_rule(const struct sp_rule *rule, FILE *out)
 {
 	const char *name = rule->value[SP_FIELD_NAME];
@@ -205,20 +217,29 @@ static void print_rule(const struct sp_rule *rule, FILE *out)
 static void print_verdict(const struct sp_policy *policy, const struct sp_packet_text *packet, const struct sp_explain *explain, FILE *out)
 {
 	const char *action = sp_action_name(explain->action);
+	char but[128];
 
 	if (explain->builtin) {
 		fprintf(out, "%s: builtin %s\n", action,
 			packet->match.family == SP_FAMILY_NONE ? "arp, because no rule names its ethertype" : "nd, before the rules");
-	} else if (explain->rule == SP_RULE_NONE) {
-		fprintf(out, "%s: the default, because no rule matches", action);
-		if (policy->file != NULL && policy->default_line > 0)
-			fprintf(out, " (%s:%d)", policy->file, policy->default_line);
-		fputc('\n', out);
-	} else {
-		fprintf(out, "%s%s: ", explain->pending ? "pending, would " : "", action);
-		print_rule(&policy->rules[explain->rule], out);
-		fputc('\n', out);
+		return;
 	}
+	if (explain->invalid) {
+		fprintf(out, "%s: no stack sends these TCP flags (%s), so the rules are not asked\n", action, explain->reason);
+		return;
+	}
+	fprintf(out, "%s%s: ", explain->pending ? "pending, would " : "", action);
+	if (explain->rule != SP_RULE_NONE)
+		print_rule(&policy->rules[explain->rule], out);
+	else
+		fprintf(out, "the default%s", explain->no_session ? "" : ", because no rule matches");
+	if (explain->rule == SP_RULE_NONE && policy->file != NULL && policy->default_line > 0)
+		fprintf(out, " (%s:%d)", policy->file, policy->default_line);
+	if (explain->no_session) {
+		sp_explain_no_session(packet, explain, but, sizeof(but));
+		fprintf(out, " %s", but);
+	}
+	fputc('\n', out);
 }
 
 /* A rule as one line; longer ones than fit are cut with dots. */
@@ -283,6 +304,7 @@ void sp_explain_print(const struct sp_policy *policy, const struct sp_packet_tex
 	if (explain->near_miss != SP_RULE_NONE)
 		print_near_miss(policy, packet, explain, out);
 	/* The commonest reason for a surprising answer, and no near miss tells it: both zones are missing. */
-	if (!explain->builtin && policy->zones.n != 0 && packet->match.from == SP_MATCH_NO_ZONE && packet->match.to == SP_MATCH_NO_ZONE)
+	if (!explain->builtin && !explain->invalid && policy->zones.n != 0 && packet->match.from == SP_MATCH_NO_ZONE &&
+		packet->match.to == SP_MATCH_NO_ZONE)
 		fprintf(out, "  note     the rules name zones and the description none: add 'from ZONE to ZONE'\n");
 }

@@ -21,6 +21,9 @@ struct sp_explain_step { /* a rule that had a say before the deciding one: monit
 
 struct sp_explain {
 	uint8_t action;     /* enum sp_action */
+	bool invalid;       /* TCP flags that no stack sends: dropped before the rules */
+	bool no_session;    /* rule or default would allow it, but it opens no session, as its first packet must: dropped */
+	const char *reason; /* the drop reason's name, as counters and replay have it (dataplane/verdict.h); NULL: allowed */
 	uint32_t rule;      /* index of the deciding rule; SP_RULE_NONE: the default */
 	bool builtin;       /* passed by builtin arp or nd before any rule */
 	bool pending;       /* a field is not known: the answer holds only if rule `rule` matches in full */

@@ -123,12 +123,13 @@ static int add_decider(
 		result |= json_object_set_new(object, "text", rule_text_json(&policy->rules[explain->rule]));
 	} else {
 		result |= json_object_set_new(object, "rule", json_null());
-		if (!explain->builtin) {
+		if (!explain->builtin && !explain->invalid) {
 			result |= json_object_set_new(object, "file", text_json(policy->file));
 			result |= json_object_set_new(object, "line", json_integer(policy->default_line));
 		}
 	}
-	result |= json_object_set_new(object, "default", json_boolean(explain->rule == SP_RULE_NONE && !explain->builtin));
+	result |= json_object_set_new(
+		object, "default", json_boolean(explain->rule == SP_RULE_NONE && !explain->builtin && !explain->invalid));
 	return result | json_object_set_new(object, "builtin", explain->builtin ? json_string(builtin) : json_null());
 }
 
@@ -140,6 +141,7 @@ json_t *sp_explain_json(const struct sp_policy *policy, const struct sp_packet_t
 
 	sp_packet_text_format(packet, &policy->zones, text, sizeof(text));
 	result = json_object_set_new(object, "verdict", text_json(sp_action_name(explain->action)));
+	result |= json_object_set_new(object, "reason", text_json(explain->reason));
 	result |= json_object_set_new(object, "pending", json_boolean(explain->pending));
 	result |= json_object_set_new(object, "packet", text_json(text));
 	result |= add_decider(object, policy, packet, explain);

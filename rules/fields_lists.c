@@ -8,6 +8,7 @@
 
 #include "rules/names.h"
 #include "rules/sets.h"
+#include "rules/utf8.h"
 
 int sp_place_error(const struct sp_place *place, struct sp_diags *diags, const char *fmt, ...)
 {
@@ -236,21 +237,10 @@ bool sp_text_printable(const char *text)
 {
 	const unsigned char *s = (const unsigned char *)text;
 
-	while (*s != 0) {
-		unsigned int extra = *s < 0x80 ? 0 : *s >= 0xf0 ? 3 : *s >= 0xe0 ? 2 : 1;
-		uint32_t code = extra == 0 ? *s : *s & (0x3fu >> extra);
-		static const uint32_t least[] = {0x20, 0x80, 0x800, 0x10000};
-
-		if (*s == 0x7f || (*s >= 0x80 && *s < 0xc2) || *s > 0xf4)
+	for (size_t left = strlen(text), len; left > 0; s += len, left -= len) {
+		len = sp_utf8_bytes(s, left);
+		if (len == 0 || *s < 0x20 || *s == 0x7f || (*s == 0xc2 && s[1] < 0xa0))
 			return false;
-		for (unsigned int i = 1; i <= extra; i++) {
-			if ((s[i] & 0xc0) != 0x80) /* a NUL ends here too */
-				return false;
-			code = code << 6 | (s[i] & 0x3f);
-		}
-		if (code < least[extra] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) || (code >= 0x80 && code < 0xa0))
-			return false;
-		s += extra + 1;
 	}
 	return true;
 }

@@ -145,6 +145,8 @@ static int take_rate(const char **s, struct sp_limit *limit, uint64_t *scale, co
 	limit->period_sec = period_sec;
 	limit->rate = (uint64_t)rate * *scale;
 	limit->burst = limit->rate > period_sec ? limit->rate / period_sec : 1;
+	if (limit->unit == SP_LIMIT_BITS && limit->burst < SP_LIMIT_FRAME_BITS)
+		limit->burst = SP_LIMIT_FRAME_BITS;
 	return 0;
 }
 

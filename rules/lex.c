@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "rules/utf8.h"
+
 #define NAME_BYTES_MAX 64
 #define FAULTS_MAX     32 /* after so many the text is not worth more messages */
 #define SHOWN_MAX      40 /* bytes of foreign text in a message */
@@ -124,24 +126,6 @@ static int take_block_comment(struct sp_lex *lex, struct sp_token *token)
 	return -EINVAL;
 }
 
-/* Bytes of the valid UTF-8 sequence of two or more at p, or 0. */
-static size_t utf8_bytes(const unsigned char *p, size_t left)
-{
-	size_t n = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : 0;
-
-	if (n == 0 || n > left)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	/* overlong forms, surrogates, and what lies past U+10FFFF */
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) || (p[0] == 0xf0 && p[1] < 0x90) ||
-		(p[0] == 0xf4 && p[1] >= 0x90))
-		return 0;
-	return n;
-}
-
 /* At a backslash. libconfig 1.5 keeps an unknown escape as it is, 1.7 knows more of them: only those that both read alike pass. */
 static int take_escape(struct sp_lex *lex)
 {
@@ -180,7 +164,7 @@ static int take_character(struct sp_lex *lex)
 		return -EINVAL;
 	}
 	if (c >= 0x80) {
-		n = utf8_bytes((const unsigned char *)lex->p, (size_t)(lex->end - lex->p));
+		n = sp_utf8_bytes((const unsigned char *)lex->p, (size_t)(lex->end - lex->p));
 		if (n == 0) {
 			lex_error(lex, lex->p, "byte 0x%02x in a string is not UTF-8: save the file as UTF-8", c);
 			return -EINVAL;

@@ -16,6 +16,10 @@
 
 #define ETHERTYPE_ARP 0x0806
 
+/* Router and neighbour solicitations and advertisements. A redirect (137) steers hosts: RFC 4890 4.4.1 leaves it to the rules. */
+#define ICMP6_ND_FIRST 133
+#define ICMP6_ND_LAST  136
+
 static bool zone_matches(uint32_t mask, uint8_t zone)
 {
 	return mask == SP_ZONE_ANY || (zone < SP_ZONES_MAX && (mask >> zone & 1));
@@ -129,6 +133,6 @@ bool sp_match_builtin(const struct sp_policy *policy, const struct sp_match *mat
 {
 	if (match->family == SP_FAMILY_NONE)
 		return policy->builtin_arp && match->ethertype == ETHERTYPE_ARP;
-	return policy->builtin_nd && match->family == SP_FAMILY_IPV6 && match->proto == IPPROTO_ICMPV6 && match->sport >= 133 &&
-	       match->sport <= 137 && match->dport == 0;
+	return policy->builtin_nd && match->family == SP_FAMILY_IPV6 && match->proto == IPPROTO_ICMPV6 && match->sport >= ICMP6_ND_FIRST &&
+	       match->sport <= ICMP6_ND_LAST && match->dport == 0;
 }

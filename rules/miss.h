@@ -26,8 +26,10 @@ enum sp_answer sp_residual_field(const struct sp_residual *residual, const struc
 #define SP_RESIDUAL_FIELDS 5
 extern const int sp_residual_fields[SP_RESIDUAL_FIELDS];
 
-/* Whether builtin ARP, or builtin neighbour discovery (RFC 4861: ICMPv6 types 133 to 137 with code 0; the caller also wants hop limit
- * 255 where it has a packet), passes this: ND before the rules, ARP when no rule decides it. */
+/*
+ * Whether builtin ARP, or builtin neighbour discovery (RFC 4861: ICMPv6 types 133 to 136 with code 0; the caller also wants hop limit
+ * 255 where it has a packet), passes this: ND before the rules, ARP when no rule decides it. Redirects (137) pass by rule only.
+ */
 bool sp_match_builtin(const struct sp_policy *policy, const struct sp_match *match);
 
 #endif

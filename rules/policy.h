@@ -101,8 +101,12 @@ struct sp_limit {
 	uint8_t src_bits6;
 	uint32_t period_sec; /* of the rate: 1, 60 or 3600; 0 is 1 */
 	uint64_t rate;       /* units per period, above 0 */
-	uint64_t burst;      /* units, above 0; one second's worth, at least 1, when the file says nothing */
+	/* units, above 0; when the file says nothing one second's worth, at least 1, and of BITS at least SP_LIMIT_FRAME_BITS */
+	uint64_t burst;
 };
+
+/* An Ethernet frame of full length, with its VLAN tag: a burst below that never lets one pass. */
+#define SP_LIMIT_FRAME_BITS (1518 * 8)
 
 enum sp_log { SP_LOG_NONE = 0, SP_LOG_START = 1, SP_LOG_END = 2, SP_LOG_BOTH = 3 }; /* END also logs denials: `log` alone */
 
@@ -208,7 +212,7 @@ struct sp_policy {
 	uint8_t default_action; /* enum sp_action, DROP or REJECT or ALLOW */
 	uint8_t default_log;    /* enum sp_log */
 	int default_line;
-	bool builtin_arp, builtin_nd; /* wire mode passes ND before the rules, and ARP that no rule decides */
+	bool builtin_arp, builtin_nd; /* wire mode passes ND (not redirects) before the rules, and ARP that no rule decides */
 	void *arena;                  /* owns every string and array above, ranges of address sets included; see sp_policy_alloc */
 	void *addrs_index;            /* private to fields.c: finds equal address sets; in the arena */
 	void *sets_index;             /* private to sets.c: finds a set by name; in the arena */

@@ -271,17 +271,3 @@ struct sp_policy *sp_policy_read(const char *bytes, size_t size, const struct sp
 	free(folder);
 	return policy;
 }
-
-struct sp_policy *sp_policy_read_file(const char *path, const struct sp_zones *zones, struct sp_diags *diags)
-{
-	struct sp_read_options options = {.file = path, .zones = zones};
-	struct sp_policy *policy;
-	char *bytes;
-	size_t size;
-
-	if (sp_file_read(path, &bytes, &size, diags))
-		return NULL;
-	policy = sp_policy_read(bytes, size, &options, diags);
-	free(bytes);
-	return policy;
-}

@@ -24,10 +24,7 @@ struct sp_read_options {
  */
 struct sp_policy *sp_policy_read(const char *bytes, size_t size, const struct sp_read_options *options, struct sp_diags *diags);
 
-/* sp_file_read, then sp_policy_read. */
-struct sp_policy *sp_policy_read_file(const char *path, const struct sp_zones *zones, struct sp_diags *diags);
-
-/* Whole load as every command does it: read, check, expect. NULL when any of them found an error. */
+/* Whole load as every command does it: read, check, expect. NULL when any of them found an error. _file reads the file first. */
 struct sp_policy *sp_policy_load(const char *bytes, size_t size, const struct sp_read_options *options, struct sp_diags *diags);
 struct sp_policy *sp_policy_load_file(const char *path, const struct sp_zones *zones, struct sp_diags *diags);
 

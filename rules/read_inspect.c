@@ -32,17 +32,25 @@ static void read_flags(struct sp_reader *reader, const config_setting_t *setting
 	static const struct {
 		char letter;
 		unsigned int flag;
-	} known[] = {{'i', HS_FLAG_CASELESS}, {'s', HS_FLAG_DOTALL}, {'m', HS_FLAG_MULTILINE}, {'u', HS_FLAG_UTF8}};
+	} known[] = {{'i', HS_FLAG_CASELESS}, {'s', HS_FLAG_DOTALL}, {'m', HS_FLAG_MULTILINE}};
 	const char *text = config_setting_get_string(setting);
 
+	/* What Hyperscan answers in its UTF-8 mode is undefined on bytes that are not UTF-8, and payload is whatever a peer sends. */
+	if (text && strchr(text, 'u')) {
+		sp_reader_error(reader, setting,
+			"'flags' has u (UTF-8): payload is bytes from the network, not checked text; leave it out, characters of the "
+			"pattern "
+			"match as their bytes");
+		return;
+	}
 	for (const char *p = text ? text : "?"; *p; p++) {
 		unsigned int flag = 0;
 
 		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 			flag |= known[i].letter == *p ? known[i].flag : 0;
 		if (!flag || (pattern->flags & flag)) {
-			sp_reader_error(reader, setting,
-				"'flags' is made of i (caseless), s (. matches newlines), m (multi-line) and u (UTF-8), each once");
+			sp_reader_error(
+				reader, setting, "'flags' is made of i (caseless), s (. matches newlines) and m (multi-line), each once");
 			return;
 		}
 		pattern->flags |= flag;

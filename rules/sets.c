@@ -48,6 +48,7 @@ struct member {
 	const char *file;
 	int line;
 	bool minus;
+	bool hidden; /* stands in a file that whoever sent the rules may not read: no message shows it */
 };
 
 static int resolve_set(struct resolver *r, size_t index, unsigned int depth);
@@ -117,8 +118,9 @@ static int shown(size_t len)
 	return len > SHOWN_MAX ? SHOWN_MAX : (int)len;
 }
 
-#define member_error(r, m, set, fmt, ...) \
-	sp_diag_error((r)->diags, (m)->file, (m)->line, "set '%s': '%.*s' " fmt, (set)->name, shown((m)->len), (m)->text, ##__VA_ARGS__)
+#define member_error(r, m, set, fmt, ...)                                                                                        \
+	sp_diag_error((r)->diags, (m)->file, (m)->line, "set '%s': '%.*s' " fmt, (set)->name, shown((m)->hidden ? 3 : (m)->len), \
+		(m)->hidden ? "..." : (m)->text, ##__VA_ARGS__)
 
 static const char *kind_name(int kind)
 {
@@ -207,7 +209,7 @@ static int add_address(struct resolver *r, struct build *b, struct sp_set *set, 
 	int rc;
 
 	if (sp_addr_range_parse(m->text, m->len, &range, &why)) {
-		member_error(r, m, set, "is no address: %s", why);
+		member_error(r, m, set, "is no address%s%s", m->hidden ? "" : ": ", m->hidden ? "" : why);
 		return -EINVAL;
 	}
 	rc = check_kind(r, b, set, m, SP_SET_ADDRESSES);
@@ -303,7 +305,7 @@ static int add_file_lines(
 
 	for (int line = 1; p < end; line++) {
 		const char *newline = memchr(p, '\n', (size_t)(end - p));
-		struct member m = {.text = p, .file = file, .line = line, .minus = minus};
+		struct member m = {.text = p, .file = file, .line = line, .minus = minus, .hidden = r->options->api_body};
 
 		m.len = (size_t)((newline ? newline : end) - p);
 		p = newline ? newline + 1 : end;

@@ -4,10 +4,10 @@
  * memory, ports, workers, management; shutdown goes the other way.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "mgmt/mgmt.h"
 #include "mgmt/publish.h"
@@ -18,23 +18,25 @@
 #include "vnf/harden.h"
 #include "vnf/launch.h"
 #include "vnf/notify.h"
+#include "vnf/signals.h"
+
+#define POLLING_MS 2000 /* that workers get for their first poll before the start is called over */
 
 static const char help[] =
-	"Usage: sallyport run [-c FILE]\n"
+	"Usage: sallyport run [-c FILE] [--fail-closed]\n"
 	"Run the firewall in the foreground until SIGTERM or SIGINT; SIGHUP loads the rule file again.\n\n"
 	"Options:\n"
 	"  -c, --config FILE  the configuration (default " SP_CONFIG_DEFAULT_PATH ")\n"
+	"  -f, --fail-closed  when the rule file does not load, drop everything until a good one is put or loaded, instead of\n"
+	"                     ending: the socket is served and the status says why\n"
 	"  -h, --help         show this help\n\n"
 	"Exit codes: 0 ended by a signal; 1 the configuration or the rules have errors; 2 could not run (a device is missing,\n"
 	"no permission, no memory, the socket is taken).\n\n"
 	"Example:\n"
 	"  sallyport check /etc/sallyport/sallyport.conf && sallyport run\n";
 
-/* One of the process's few globals: where signals go. */
-static struct {
-	struct sp_mgmt *volatile mgmt;
-	volatile sig_atomic_t quit;
-} signals;
+/* In force when the rule file does not load and nothing may pass because of that. */
+static const char drop_all[] = "version = 1;\nbuiltin = { arp = false; nd = false; };\ndefault = { action = \"drop\"; };\nrules = ( );\n";
 
 struct firewall {
 	struct sp_config *config;
@@ -46,34 +48,59 @@ struct firewall {
 	struct sp_launch launch;
 	struct sp_mgmt *mgmt;
 	bool eal, launched;
+	bool fail_closed;
+	size_t rule_lines;       /* of a rule file that does not load: memory for it is set aside all the same */
+	char closed[SP_WHY_MAX]; /* why drop_all is in force; "" when it is not */
 };
 
-static void on_signal(int number)
-{
-	struct sp_mgmt *mgmt = signals.mgmt;
-	int saved = errno;
-
-	if (number != SIGHUP)
-		signals.quit = 1;
-	if (mgmt != NULL && number == SIGHUP)
-		sp_mgmt_reload(mgmt);
-	else if (mgmt != NULL)
-		sp_mgmt_quit(mgmt);
-	errno = saved;
-}
-
-static void catch_signals(void)
-{
-	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-
-	sigemptyset(&action.sa_mask);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
-	signal(SIGPIPE, SIG_IGN);
-}
-
 /* --- before EAL ------------------------------------------------------------------------------------------------------------------ */
+
+static size_t count_lines(const char *text, size_t size)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < size; i++)
+		n += text[i] == '\n';
+	return n;
+}
+
+/* The first error, with its place. */
+static void remember_why(struct firewall *firewall, const struct sp_diags *diags)
+{
+	size_t i = 0;
+
+	while (i < diags->n && diags->v[i].level != SP_DIAG_ERROR)
+		i++;
+	if (i < diags->n && diags->v[i].file != NULL)
+		snprintf(firewall->closed, sizeof(firewall->closed), "%s:%d: %s", diags->v[i].file, diags->v[i].line, diags->v[i].text);
+	else
+		snprintf(firewall->closed, sizeof(firewall->closed), "%s", i < diags->n ? diags->v[i].text : "no memory for the rules");
+}
+
+/* The rule file does not load: reports why, and either the start is over, or drop_all takes the place of its policy. */
+static int without_rules(struct firewall *firewall, struct sp_diags *diags)
+{
+	const struct sp_read_options options = {.file = firewall->config->rules, .zones = &firewall->config->zones};
+	struct sp_diags ignored = {0};
+	bool may = firewall->fail_closed && firewall->closed[0] == '\0';
+
+	if (may)
+		remember_why(firewall, diags);
+	sp_cmd_report(diags);
+	if (!may)
+		return SP_EXIT_NO;
+	firewall->rule_lines = count_lines(firewall->source, firewall->source_size);
+	sp_policy_free(firewall->policy);
+	free(firewall->source);
+	firewall->source = NULL;
+	firewall->source_size = 0;
+	firewall->policy = sp_policy_load(drop_all, sizeof(drop_all) - 1, &options, &ignored);
+	sp_diags_clear(&ignored);
+	if (firewall->policy == NULL)
+		return sp_cmd_fail("no memory for the rules");
+	fprintf(stderr, "sallyport: the rule file does not load: everything is dropped until a good one is put or loaded\n");
+	return SP_EXIT_GOOD;
+}
 
 static int read_files(struct firewall *firewall, const char *config_path)
 {
@@ -87,7 +114,10 @@ static int read_files(struct firewall *firewall, const char *config_path)
 	options.zones = &firewall->config->zones;
 	if (sp_file_read(firewall->config->rules, &firewall->source, &firewall->source_size, &diags) == 0)
 		firewall->policy = sp_policy_load(firewall->source, firewall->source_size, &options, &diags);
-	return sp_cmd_report(&diags) ? SP_EXIT_NO : SP_EXIT_GOOD;
+	if (firewall->policy == NULL)
+		return without_rules(firewall, &diags);
+	sp_cmd_report(&diags);
+	return SP_EXIT_GOOD;
 }
 
 static int choose_workers(struct firewall *firewall)
@@ -142,7 +172,8 @@ static int start_eal(struct firewall *firewall)
 {
 	const struct sp_config *config = firewall->config;
 	struct sp_eal_options options = {.workers = firewall->workers, .n_workers = firewall->n_workers};
-	uint32_t need_mb = sp_launch_need_mb(config, firewall->n_workers, firewall->policy->n_rules);
+	size_t n_rules = RTE_MAX(firewall->policy->n_rules, firewall->rule_lines);
+	uint32_t need_mb = sp_launch_need_mb(config, firewall->n_workers, RTE_MIN(n_rules, (size_t)SP_RULES_MAX));
 	const char *pci[SP_PORTS_MAX];
 	char why[SP_WHY_MAX];
 
@@ -166,9 +197,13 @@ static int compile(struct firewall *firewall)
 {
 	struct sp_diags diags = {0};
 
-	firewall->ruleset = sp_ruleset_build(firewall->policy, &diags);
-	if (sp_cmd_report(&diags) || firewall->ruleset == NULL)
-		return SP_EXIT_NO;
+	while ((firewall->ruleset = sp_ruleset_build(firewall->policy, &diags)) == NULL) {
+		int code = without_rules(firewall, &diags);
+
+		if (code != SP_EXIT_GOOD)
+			return code;
+	}
+	sp_cmd_report(&diags);
 	firewall->policy = NULL;
 	firewall->ruleset->source = firewall->source;
 	firewall->ruleset->source_size = firewall->source_size;
@@ -205,20 +240,24 @@ static int build(struct firewall *firewall)
 static int publish(struct firewall *firewall)
 {
 	struct sp_diags diags = {0};
-	const struct sp_policy *policy = firewall->ruleset->policy;
+	const struct sp_policy *policy;
 	int rc = sp_publish(firewall->launch.dataplane, firewall->ruleset, &diags);
 
-	if (rc != 0 && rc != -ETIMEDOUT) {
-		sp_cmd_report(&diags);
-		return sp_cmd_fail("the rules cannot be put into force: %s", strerror(-rc));
+	while (rc != 0 && rc != -ETIMEDOUT) {
+		sp_ruleset_free(firewall->ruleset);
+		firewall->ruleset = NULL;
+		if (without_rules(firewall, &diags) != SP_EXIT_GOOD || compile(firewall) != SP_EXIT_GOOD)
+			return sp_cmd_fail("the rules cannot be put into force: %s", strerror(-rc));
+		rc = sp_publish(firewall->launch.dataplane, firewall->ruleset, &diags);
 	}
+	policy = firewall->ruleset->policy;
 	firewall->ruleset = NULL;
 	sp_diags_clear(&diags);
 	fprintf(stderr, "sallyport: rules: %s, %zu rules in force\n", policy->file, policy->n_rules);
 	return SP_EXIT_GOOD;
 }
 
-static void print_start(const struct firewall *firewall)
+static int print_start(struct firewall *firewall)
 {
 	const struct sp_dataplane *dataplane = firewall->launch.dataplane;
 	size_t bytes = 0;
@@ -233,6 +272,7 @@ static void print_start(const struct firewall *firewall)
 	for (unsigned int w = 0; w < dataplane->n_workers; w++)
 		fprintf(stderr, "%s %u", w > 0 ? "," : "", firewall->workers[w]);
 	fprintf(stderr, ", %s polling\n", dataplane->adaptive ? "adaptive" : "busy");
+	return SP_EXIT_GOOD;
 }
 
 static int start_management(struct firewall *firewall)
@@ -248,17 +288,18 @@ static int start_management(struct firewall *firewall)
 		.eve_keep = config->keep,
 		.config_path = config->file,
 		.mode = "wire",
+		.no_rules = firewall->closed[0] != '\0' ? firewall->closed : NULL,
 		.stats_interval_sec = config->stats_interval_sec};
 	char why[SP_WHY_MAX];
 
 	firewall->mgmt = sp_mgmt_start(firewall->launch.dataplane, &mgmt, why, sizeof(why));
 	if (firewall->mgmt == NULL)
 		return sp_cmd_fail("%s", why);
-	signals.mgmt = firewall->mgmt;
+	sp_signals_mgmt(firewall->mgmt);
 	return SP_EXIT_GOOD;
 }
 
-static int harden(const struct firewall *firewall)
+static int harden(struct firewall *firewall)
 {
 	const struct sp_config *config = firewall->config;
 	struct sp_harden_needs needs = {.physical = sp_eal_uses_physical(), .chown = config->group != NULL};
@@ -277,32 +318,33 @@ static int harden(const struct firewall *firewall)
 	return SP_EXIT_GOOD;
 }
 
-/* Everything from nothing to packets. */
-static int start(struct firewall *firewall, const char *config_path)
+static int go(struct firewall *firewall)
 {
+	static const struct timespec pause = {.tv_nsec = 1000000};
 	char why[SP_WHY_MAX];
-	int code = read_files(firewall, config_path);
 
-	if (code == SP_EXIT_GOOD)
-		code = choose_workers(firewall);
-	if (code == SP_EXIT_GOOD)
-		code = start_eal(firewall);
-	if (code == SP_EXIT_GOOD)
-		code = compile(firewall);
-	if (code == SP_EXIT_GOOD)
-		code = build(firewall);
-	if (code == SP_EXIT_GOOD)
-		code = publish(firewall);
-	/* Before there are threads that listen to anyone: these inherit what is left. */
-	if (code == SP_EXIT_GOOD)
-		code = harden(firewall);
-	if (code != SP_EXIT_GOOD)
-		return code;
-	print_start(firewall);
-	/* The socket before the workers: packets move only in a firewall that can be asked. */
-	code = start_management(firewall);
-	if (code == SP_EXIT_GOOD && sp_launch_go(&firewall->launch, why) != 0)
-		code = sp_cmd_fail("%s", why);
+	sp_signals_workers(&firewall->launch);
+	if (sp_launch_go(&firewall->launch, why) != 0)
+		return sp_cmd_fail("%s", why);
+	/* One that does not poll by then is told of in the status. */
+	for (unsigned int ms = 0; ms < POLLING_MS && !sp_launch_polls(&firewall->launch) && !sp_signals_leaving(); ms++)
+		nanosleep(&pause, NULL);
+	return SP_EXIT_GOOD;
+}
+
+/* Everything from nothing to packets, or until the process is told to leave. */
+static int start(struct firewall *firewall)
+{
+	/*
+	 * Hardening comes before there are threads that listen to anyone: these inherit what is left. The socket comes before the workers:
+	 * packets move only in a firewall that can be asked.
+	 */
+	static int (*const steps[])(struct firewall * firewall) = {
+		choose_workers, start_eal, compile, build, publish, harden, print_start, start_management, go};
+	int code = SP_EXIT_GOOD;
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && code == SP_EXIT_GOOD && !sp_signals_leaving(); i++)
+		code = steps[i](firewall);
 	return code;
 }
 
@@ -310,7 +352,8 @@ static void stop(struct firewall *firewall)
 {
 	if (firewall->launched && firewall->launch.dataplane != NULL)
 		sp_launch_halt(&firewall->launch);
-	signals.mgmt = NULL;
+	sp_signals_workers(NULL);
+	sp_signals_mgmt(NULL);
 	if (firewall->mgmt != NULL)
 		sp_mgmt_stop(firewall->mgmt);
 	if (firewall->launched)
@@ -323,37 +366,48 @@ static void stop(struct firewall *firewall)
 		sp_eal_stop();
 }
 
-static int run(const char *config_path)
+static int run(const char *config_path, bool fail_closed)
 {
-	struct firewall firewall = {0};
-	int code;
+	struct firewall firewall = {.fail_closed = fail_closed};
+	int code, rc;
 
 	sp_harden_early();
-	catch_signals();
-	code = start(&firewall, config_path);
-	if (code == SP_EXIT_GOOD && !signals.quit) {
+	rc = sp_signals_start();
+	if (rc != 0)
+		return sp_cmd_fail("no thread for signals: %s", strerror(-rc));
+	code = read_files(&firewall, config_path);
+	if (code == SP_EXIT_GOOD)
+		code = start(&firewall);
+	sp_signals_phase(SP_PHASE_CONTROL);
+	if (code == SP_EXIT_GOOD && !sp_signals_leaving()) {
 		fprintf(stderr, "sallyport: ready\n");
 		sp_notify_manager("READY=1");
 		sp_mgmt_control(firewall.mgmt);
 	}
+	sp_signals_phase(SP_PHASE_CLOSING);
 	sp_notify_manager("STOPPING=1");
 	if (code == SP_EXIT_GOOD)
 		fprintf(stderr, "sallyport: leaving\n");
 	stop(&firewall);
+	sp_signals_end();
 	return code;
 }
 
 int sp_cmd_run(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"fail-closed", no_argument, NULL, 'f'},
+		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	const char *config_path = SP_CONFIG_DEFAULT_PATH;
+	bool fail_closed = false;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "c:fh", options, NULL)) != -1) {
 		switch (option) {
 		case 'c':
 			config_path = optarg;
+			break;
+		case 'f':
+			fail_closed = true;
 			break;
 		case 'h':
 			fputs(help, stdout);
@@ -364,5 +418,5 @@ int sp_cmd_run(int argc, char **argv)
 	}
 	if (optind < argc)
 		return sp_cmd_usage("run", "unexpected argument \"%s\"", argv[optind]);
-	return run(config_path);
+	return run(config_path, fail_closed);
 }

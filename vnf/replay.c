@@ -6,6 +6,7 @@
 #include "vnf/replay.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <rte_bus_vdev.h>
 #include <rte_errno.h>
 #include <rte_eth_ring.h>
@@ -35,6 +36,9 @@
 #define AGE_AFTER_NS (100u * NS_PER_MS)
 #define AGE_BUDGET   65536u
 
+/* Kept of each frame: more than the headers that the parser walks to an ICMP header. */
+#define HEAD_BYTES 1024
+
 struct pair {
 	uint8_t zone[2]; /* of port 0 and port 1; only with zones by address */
 	struct rte_ring *rx[2], *tx[2];
@@ -59,6 +63,7 @@ struct sp_replay {
 	uint64_t batch_now_ns;
 	struct rte_mbuf *batch[SP_BURST_MAX];
 	uint64_t batch_ns[SP_BURST_MAX];
+	uint8_t batch_head[SP_BURST_MAX][HEAD_BYTES];
 	uint8_t bytes[SP_CAPTURED_MAX];
 };
 
@@ -293,6 +298,24 @@ static uint8_t *index_of(const struct sp_replay *replay, struct rte_mbuf *mbuf)
 	return RTE_MBUF_DYNFIELD(mbuf, replay->field, uint8_t *);
 }
 
+/* What the report shows of packet i, whose buffer may be gone by now: an ICMP error's own header is read from the bytes kept of it. */
+static void see(const struct sp_replay *replay, unsigned int i, struct sp_match *match)
+{
+	const struct sp_packet *packet = &replay->worker->burst.packet[i];
+	bool v6 = packet->key.family == SP_FAMILY_IPV6;
+	const uint8_t *head = replay->batch_head[i], *addresses = head + packet->l3_off + (v6 ? 8 : 12);
+	size_t bytes = v6 ? 16 : 4;
+
+	sp_match_from_key(&packet->key, packet->zone_from, packet->zone_to, match);
+	if (packet->kind != SP_KIND_ICMP_ERROR)
+		return;
+	match->proto = v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+	match->sport = head[packet->l4_off];
+	match->dport = head[packet->l4_off + 1];
+	memcpy(match->src.b, addresses, bytes);
+	memcpy(match->dst.b, addresses + bytes, bytes);
+}
+
 static void report_one(const struct sp_replay *replay, unsigned int i)
 {
 	const struct sp_burst *burst = &replay->worker->burst;
@@ -307,7 +330,7 @@ static void report_one(const struct sp_replay *replay, unsigned int i)
 		.n_signatures = burst->n_signatures[i],
 		.signatures = burst->signature[i]};
 
-	sp_match_from_packet(burst, i, &match);
+	see(replay, i, &match);
 	replay->options->report(replay->options->context, &verdict);
 }
 
@@ -386,6 +409,42 @@ static int flush(struct sp_replay *replay, char *why)
 
 /* --- one frame ------------------------------------------------------------------------------------------------------------------- */
 
+#ifdef SP_ASAN
+static void free_exact(void *data, void *info)
+{
+	free(data);
+	free(info);
+}
+
+/* AddressSanitizer does not know packet buffers: here each segment's data is an allocation of its own, so that a read past it, or after the
+ * packet's end, is seen. */
+static bool fill(struct rte_mbuf *mbuf, const uint8_t *data, uint16_t len)
+{
+	struct rte_mbuf_ext_shared_info *info = malloc(sizeof(*info));
+	uint8_t *exact = malloc(len);
+
+	if (info == NULL || exact == NULL) {
+		free_exact(exact, info);
+		return false;
+	}
+	info->free_cb = free_exact;
+	info->fcb_opaque = info;
+	rte_mbuf_ext_refcnt_set(info, 1);
+	memcpy(exact, data, len);
+	rte_pktmbuf_attach_extbuf(mbuf, exact, RTE_BAD_IOVA, len, info);
+	mbuf->data_off = 0;
+	mbuf->data_len = len;
+	mbuf->pkt_len = len;
+	return true;
+}
+#else
+static bool fill(struct rte_mbuf *mbuf, const uint8_t *data, uint16_t len)
+{
+	memcpy(rte_pktmbuf_append(mbuf, len), data, len);
+	return true;
+}
+#endif
+
 static struct rte_mbuf *make_mbuf(struct rte_mempool *pool, const struct sp_replay_frame *frame)
 {
 	struct rte_mbuf *head = NULL;
@@ -398,7 +457,10 @@ static struct rte_mbuf *make_mbuf(struct rte_mempool *pool, const struct sp_repl
 		if (mbuf == NULL)
 			goto err;
 		len = RTE_MIN(frame->len - done, (uint32_t)rte_pktmbuf_tailroom(mbuf));
-		memcpy(rte_pktmbuf_append(mbuf, (uint16_t)len), frame->data + done, len);
+		if (!fill(mbuf, frame->data + done, (uint16_t)len)) {
+			rte_pktmbuf_free(mbuf);
+			goto err;
+		}
 		done += len;
 		if (head == NULL) {
 			head = mbuf;
@@ -454,6 +516,7 @@ int sp_replay_frame(struct sp_replay *replay, const struct sp_replay_frame *fram
 		replay->batch_now_ns = replay->now_ns;
 	replay->port = (unsigned int)port;
 	replay->batch_ns[replay->waiting] = frame->ns;
+	memcpy(replay->batch_head[replay->waiting], frame->data, RTE_MIN(frame->len, (uint32_t)HEAD_BYTES));
 	replay->batch[replay->waiting++] = mbuf;
 	replay->n++;
 	return replay->waiting == replay->options->burst ? flush(replay, why) : 0;

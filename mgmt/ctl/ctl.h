@@ -22,9 +22,12 @@ struct sp_ctl {
 	bool json; /* -j: print what the socket returns */
 	bool dry_run, force, kill, all;
 	const char *ip, *port, *proto, *rule, *type;
-	uint32_t limit;      /* 0: not given */
-	uint32_t iterations; /* of top; 0: not given */
-	char *const *args;   /* behind the command's name */
+	uint32_t limit;     /* 0: not given */
+	const char *points; /* of a capture, by comma */
+	bool trace;
+	uint32_t snaplen, packets, seconds, megabytes; /* bounds of a capture; 0: not given */
+	uint32_t iterations;                           /* of top; 0: not given */
+	char *const *args;                             /* behind the command's name */
 	int n_args;
 };
 
@@ -38,6 +41,8 @@ int sp_ctl_rules_put(const struct sp_ctl *ctl);
 int sp_ctl_sessions(const struct sp_ctl *ctl);
 int sp_ctl_explain(const struct sp_ctl *ctl);
 int sp_ctl_events(const struct sp_ctl *ctl);
+int sp_ctl_why(const struct sp_ctl *ctl);
+int sp_ctl_capture(const struct sp_ctl *ctl);
 int sp_ctl_reload(const struct sp_ctl *ctl);
 int sp_ctl_top(const struct sp_ctl *ctl);
 

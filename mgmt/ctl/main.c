@@ -21,6 +21,12 @@ enum { /* options without a letter */
 	OPTION_ALL,
 	OPTION_DRY_RUN,
 	OPTION_FORCE,
+	OPTION_POINTS,
+	OPTION_TRACE,
+	OPTION_SNAPLEN,
+	OPTION_PACKETS,
+	OPTION_SECONDS,
+	OPTION_MB,
 };
 
 /* Bits of the options that a command takes beyond -s, -j, -h and -V. */
@@ -43,6 +49,12 @@ static const struct option options[] = {
 	{"all", no_argument, NULL, OPTION_ALL},
 	{"dry-run", no_argument, NULL, OPTION_DRY_RUN},
 	{"force", no_argument, NULL, OPTION_FORCE},
+	{"points", required_argument, NULL, OPTION_POINTS},
+	{"trace", no_argument, NULL, OPTION_TRACE},
+	{"snaplen", required_argument, NULL, OPTION_SNAPLEN},
+	{"packets", required_argument, NULL, OPTION_PACKETS},
+	{"seconds", required_argument, NULL, OPTION_SECONDS},
+	{"mb", required_argument, NULL, OPTION_MB},
 	{NULL, 0, NULL, 0},
 };
 
@@ -96,6 +108,26 @@ static const struct command commands[] = {
 		"\n"
 		"Follows until Ctrl-C. Rules log what their `log` says. A line \"N lines lost\" stands where this reader was too slow.\n",
 		TAKES(OPTION_TYPE) | TAKES(OPTION_RULE) | TAKES(OPTION_IP), 0, sp_ctl_events},
+	{"why", "ADDRESS[:PORT]", "the last drops of an address: reason, cure, rule, nearest miss",
+		"ADDRESS may be a prefix or range; IPv6 with a port in brackets. The firewall remembers the last 16 packets of each reason "
+		"and worker.\n",
+		0, 1, sp_ctl_why},
+	{"capture",
+		"[list | start [FILTER] [--points=LIST] [--trace] [--seconds=N] [--packets=N] [--mb=N] [--snaplen=N] | get ID FILE | stop "
+		"ID | rm ID]",
+		"packets to pcapng files, dropped ones included",
+		"FILTER is a pcap-filter expression. Each packet's comment says what became of it: reason and rule.\n"
+		"`get` writes the file (- is standard output), also while the capture runs; `rm` forgets a stopped capture and its file.\n"
+		"\n"
+		"      --points=LIST  of rx, tx, drop (all; with --trace tx,drop)\n"
+		"      --trace        what each stage made of the packet, in its comment\n"
+		"      --seconds=N    stop after N seconds (60)\n"
+		"      --packets=N    stop after N packets\n"
+		"      --mb=N         stop when the file has N MB (64)\n"
+		"      --snaplen=N    bytes kept of each packet (2048)\n",
+		TAKES(OPTION_POINTS) | TAKES(OPTION_TRACE) | TAKES(OPTION_SNAPLEN) | TAKES(OPTION_PACKETS) | TAKES(OPTION_SECONDS) |
+			TAKES(OPTION_MB),
+		3, sp_ctl_capture},
 	{"reload", "", "load the rule file again and reopen the logs", "", 0, 0, sp_ctl_reload},
 };
 
@@ -207,6 +239,24 @@ static bool read_option(struct sp_ctl *ctl, struct given *given, int option)
 	case OPTION_FORCE:
 		ctl->force = true;
 		return true;
+	case OPTION_POINTS:
+		ctl->points = optarg;
+		return true;
+	case OPTION_TRACE:
+		ctl->trace = true;
+		return true;
+	case OPTION_SNAPLEN:
+		ctl->snaplen = read_number(optarg, "--snaplen", 65535);
+		return ctl->snaplen != 0;
+	case OPTION_PACKETS:
+		ctl->packets = read_number(optarg, "--packets", UINT32_MAX);
+		return ctl->packets != 0;
+	case OPTION_SECONDS:
+		ctl->seconds = read_number(optarg, "--seconds", 86400);
+		return ctl->seconds != 0;
+	case OPTION_MB:
+		ctl->megabytes = read_number(optarg, "--mb", 4096);
+		return ctl->megabytes != 0;
 	default:
 		return false; /* getopt has said it */
 	}

@@ -142,10 +142,11 @@ def test_redirects_pass_by_rule_only(firewall):
     assert [(p["verdict"], p["rule"]) for p in firewall.replay(by_rule, redirects, zones=False).packets] == [("allow", 1), ("allow", 2)]
 
 
-TCP_FLAGS = {"S": "syn", "SEC": "syn,ece,cwr", "SP": "syn,psh", "SU": "syn,urg", "SA": "syn,ack", "SR": "syn,rst", "SF": "syn,fin", "A": "ack", "PA": "psh,ack",
-             "FA": "fin,ack", "R": "rst"}
+NAMES = {"F": "fin", "S": "syn", "R": "rst", "P": "psh", "A": "ack", "U": "urg"}
+TCP_FLAGS = ["".join(f for k, f in enumerate(NAMES) if bits >> k & 1) for bits in range(64)] + ["SEC"]
 QUOTED4, QUOTED6 = ip4(OUT4, IN4) / UDP(sport=1041, dport=53) / Raw(b"12345678"), ip6(OUT6, IN6) / UDP(sport=1041, dport=53) / Raw(b"12345678")
-FIRST_PACKETS = [(tcp4(1100 + n, flags=flags), f"tcp {IN4}:{1100 + n} > {OUT4}:80 flags={words}") for n, (flags, words) in enumerate(TCP_FLAGS.items())]
+FIRST_PACKETS = [(tcp4(1100 + n, flags=flags), f"tcp {IN4}:{1100 + n} > {OUT4}:80 flags={','.join((NAMES | {'E': 'ece', 'C': 'cwr'})[f] for f in flags) or 'none'}")
+                 for n, flags in enumerate(TCP_FLAGS)]
 FIRST_PACKETS += [(frame(ether(), ip4(), ICMP(type=t, id=1200 + t), Raw(bytes(32))), f"icmp {IN4} > {OUT4} type={t}") for t in (0, 5, 8, 9, 10, 13, 14, 15, 16, 17, 18, 42)]
 FIRST_PACKETS += [(frame(ether(), ip4(), ICMP(type=t), QUOTED4), f"icmp {IN4} > {OUT4} type={t}") for t in (3, 11, 12)]
 FIRST_PACKETS += [(frame(ether(), ip6(), ICMPv6EchoRequest(id=1301)), f"icmpv6 {IN6} > {OUT6} type=128"),

@@ -47,10 +47,13 @@ class Lab:
     of further ports.
     """
 
+    made = 0  # labs of this process: several may be at a time
+
     def __init__(self, bin_dir, rules, workers=(1,), extra_config="", extra_port="", keep_files=None,
                  devices=("net_af_packet0,iface=vin", "net_af_packet1,iface=vout"), vlans=""):
         self.bin_dir = os.path.abspath(bin_dir)
-        self.tag = f"sp{os.getpid() % 100000}"
+        Lab.made += 1
+        self.tag = f"sp{os.getpid() % 100000}-{Lab.made}"
         self.left, self.right, self.box = f"{self.tag}-left", f"{self.tag}-right", f"{self.tag}-box"
         self.dir = keep_files or tempfile.mkdtemp(prefix="sallyport-")
         os.chmod(self.dir, 0o755)

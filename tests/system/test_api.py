@@ -129,6 +129,21 @@ def test_many_connections(lab):
     assert lab.api("GET", "/v1/ready")[0] == 200
 
 
+def test_half_sent_requests_do_not_keep_others_out(lab):
+    held = []
+    for _ in range(200):
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(lab.socket_path)
+        s.send(b"GET /v1/st")
+        held.append(s)
+    assert lab.api("GET", "/v1/ready", timeout=2)[0] == 200
+    # and they are not kept for ever
+    held[0].settimeout(8)
+    assert held[0].recv(1000)[:12] in (b"", b"HTTP/1.1 408")
+    for s in held:
+        s.close()
+
+
 def ctl(lab, *args):
     return subprocess.run([f"{BIN}/sallyctl", "-s", lab.socket_path, *args], capture_output=True, text=True, timeout=20)
 

@@ -3,15 +3,24 @@
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 from conftest import BIN, RULES
-from lab import RIGHT4, Lab
+from lab import RIGHT4, Lab, wait_for
 
 CONFIG = """mode = "wire"; workers = [ 0 ]; memory = { huge = false; mb = 256; };
 ports = ( { name = "in"; device = "net_null0"; zone = "inside"; peer = "out"; }, { name = "out"; device = "net_null1"; zone = "outside"; peer = "in"; } );
 rules = "%(dir)s/main.rules"; api = { socket = "%(dir)s/api.sock"; }; poll = "adaptive";
 """
+
+
+def slow_rules(patterns):
+    """A policy that takes long to compile: 150 patterns several seconds, 600 over a minute."""
+    one = '{ id = %d; msg = "m"; pattern = "a%d[^x]{10,200}b.{5,250}(c|d%d)[a-z]{20,300}e"; action = "drop"; }'
+    listed = ",\n".join(one % (1000 + i, i, i) for i in range(patterns))
+    return (f'version = 1;\ninspect = {{ slow = {{ mode = "block"; patterns = (\n{listed} ); }}; }};\ndefault = {{ action = "drop"; }};\n'
+            'rules = ( "1 allow tcp dport 80 inspect slow" );\n')
 
 
 def start(tmp_path, config=CONFIG, rules=RULES, timeout=20):
@@ -23,7 +32,7 @@ def start(tmp_path, config=CONFIG, rules=RULES, timeout=20):
 CANNOT = [
     ("port missing", CONFIG.replace("net_null0", "net_af_packet0,iface=nonexistent9"), 2, "in"),
     ("pci device missing", CONFIG.replace("net_null0", "0000:7f:1f.7"), 2, "0000:7f:1f.7"),
-    ("no huge pages", CONFIG.replace("huge = false", "huge = true"), 2, "huge"),
+    ("no huge pages", CONFIG.replace("huge = false; mb = 256", "huge = true; mb = 1048576"), 2, "huge"),
     ("socket folder missing", CONFIG.replace("%(dir)s/api.sock", "/proc/nonexistent/api.sock"), 2, "/proc/nonexistent"),
     ("socket path is a file", CONFIG.replace("%(dir)s/api.sock", "%(dir)s/main.rules"), 2, "main.rules"),
     ("unknown key", CONFIG.replace("poll", "pole"), 1, "pole"),
@@ -75,3 +84,123 @@ def test_taken_socket_is_not_stolen_and_a_stale_one_is():
         assert os.path.exists(lab.socket_path)
         lab.start_firewall()
         assert lab.api("GET", "/v1/ready")[0] == 200
+
+
+def test_leaves_within_two_seconds_while_rules_compile():
+    with Lab(BIN, RULES, workers=(0,)) as lab:
+        put = subprocess.Popen(["curl", "-sS", "-X", "PUT", "--unix-socket", lab.socket_path, "-H", "Content-Type: text/plain", "--data-binary", "@-",
+                                "http://localhost/v1/rules"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        put.stdin.write(slow_rules(600).encode())
+        put.stdin.close()
+        time.sleep(0.7)
+        assert put.poll() is None, "the policy was meant to take longer to compile"
+        code, seconds = lab.stop_firewall()
+        put.wait(5)
+        assert code == 0 and seconds < 2.5, lab.log()
+        assert not os.path.exists(lab.socket_path)
+        assert "left while a rule file was being loaded" in lab.log()
+        assert open(lab.rules_path).read() == RULES, "what was not in force is not saved"
+
+
+def test_leaves_within_two_seconds_while_the_first_rules_compile(tmp_path):
+    (tmp_path / "main.rules").write_text(slow_rules(600))
+    (tmp_path / "c.conf").write_text(CONFIG % {"dir": tmp_path})
+    child = subprocess.Popen([f"{BIN}/sallyport", "run", "-c", str(tmp_path / "c.conf")], stderr=subprocess.PIPE, text=True)
+    time.sleep(1.5)
+    assert child.poll() is None
+    began = time.monotonic()
+    child.send_signal(signal.SIGTERM)
+    said = child.communicate(timeout=20)[1]
+    assert child.returncode == 0 and time.monotonic() - began < 2.5 and "left before the start was over" in said
+
+
+def test_an_edit_while_a_put_compiles_is_not_lost():
+    with Lab(BIN, RULES, workers=(0,)) as lab:
+        put = subprocess.Popen(["curl", "-sS", "-X", "PUT", "--unix-socket", lab.socket_path, "-H", "Content-Type: text/plain", "--data-binary", "@-",
+                                "-w", "%{http_code}", "http://localhost/v1/rules"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        put.stdin.write(slow_rules(150).encode())
+        put.stdin.close()
+        time.sleep(0.7)
+        edited = RULES + "# edited by hand\n"
+        with open(lab.rules_path, "w") as f:
+            f.write(edited)
+        answer = put.stdout.read().decode()
+        put.wait(60)
+        assert answer.endswith("409") and "rules-changed" in answer
+        assert open(lab.rules_path).read() == edited
+        assert lab.api("GET", "/v1/status")[1]["generation"] == 1
+        assert [r["id"] for r in lab.api("GET", "/v1/rules")[1]["rules"]] == [10, 11, 12, 13, 14]
+        assert sorted(n for n in os.listdir(lab.dir) if n.startswith(".main")) == []
+
+
+class Closed:
+    """A firewall without hosts that was started with --fail-closed."""
+
+    def __init__(self, folder, rules):
+        self.rules, self.socket, self.said = folder / "main.rules", str(folder / "api.sock"), folder / "log"
+        (folder / "c.conf").write_text(CONFIG % {"dir": folder})
+        if rules is not None:
+            self.rules.write_text(rules)
+        with open(self.said, "w") as log:
+            self.child = subprocess.Popen([f"{BIN}/sallyport", "run", "--fail-closed", "-c", str(folder / "c.conf")], stderr=log)
+
+    def __enter__(self):
+        wait_for(lambda: "sallyport: ready" in self.said.read_text() or self.child.poll() is not None, 20, "start")
+        return self
+
+    def __exit__(self, *exc):
+        self.child.terminate()
+        assert self.child.wait(20) == 0
+        assert not os.path.exists(self.socket)
+
+    api = Lab.api
+
+    @property
+    def socket_path(self):
+        return self.socket
+
+    def codes(self):
+        return {d["code"]: d["text"] for d in self.api("GET", "/v1/status")[1]["degraded"]}
+
+
+BAD = [("error", RULES.replace("dport 80", "dport 70000"), "70000"), ("missing", None, "main.rules"), ("binary", "\0\1\2", "main.rules"),
+       ("pattern", RULES.replace("union(", "union(("), "77"), ("expect", RULES + 'expect = ( "allow: tcp 10.0.0.1:1 > 192.0.2.10:22 from inside to outside" );\n', "expect")]
+
+
+@pytest.mark.parametrize("name,rules,word", BAD, ids=[b[0] for b in BAD])
+def test_fail_closed_drops_all_and_serves_the_socket(tmp_path, name, rules, word):
+    with Closed(tmp_path, rules) as firewall:
+        assert word in firewall.codes()["no-rules"], firewall.codes()
+        assert firewall.api("GET", "/v1/ready")[0] == 503
+        got = firewall.api("GET", "/v1/rules")[1]
+        assert got["rules"] == [] and got["default"]["action"] == "drop" and not any(got["builtin"].values())
+
+
+@pytest.mark.parametrize("how", ["put", "reload", "sighup"])
+def test_good_rules_end_fail_closed(tmp_path, how):
+    with Closed(tmp_path, BAD[0][1]) as firewall:
+        assert "no-rules" in firewall.codes()
+        if how == "put":
+            assert firewall.api("PUT", "/v1/rules", body=RULES)[0] == 200
+            assert firewall.rules.read_text() == RULES
+        else:
+            assert firewall.api("POST", "/v1/reload")[0] == 422 and "no-rules" in firewall.codes()
+            firewall.rules.write_text(RULES)
+            if how == "sighup":
+                firewall.child.send_signal(signal.SIGHUP)
+            else:
+                assert firewall.api("POST", "/v1/reload")[0] == 200
+        wait_for(lambda: firewall.codes() == {}, 5, "ready firewall")
+        assert firewall.api("GET", "/v1/ready")[0] == 200 and len(firewall.api("GET", "/v1/rules")[1]["rules"]) == 5
+
+
+def test_fail_closed_takes_good_rules_as_they_are(tmp_path):
+    with Closed(tmp_path, RULES) as firewall:
+        assert firewall.codes() == {} and len(firewall.api("GET", "/v1/rules")[1]["rules"]) == 5
+
+
+def test_fail_closed_is_about_rules_only(tmp_path):
+    (tmp_path / "main.rules").write_text(RULES)
+    (tmp_path / "c.conf").write_text(CONFIG.replace("poll", "pole") % {"dir": tmp_path})
+    done = subprocess.run([f"{BIN}/sallyport", "run", "--fail-closed", "-c", str(tmp_path / "c.conf")], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1 and "pole" in done.stderr

@@ -28,18 +28,20 @@ LINKS = {
     "eth0.20": ("8100:20", "198.51.100.1", "198.51.100.10", "2001:db8:20::1", "2001:db8:20::10"),
     "eth0.30": ("8100:30", "203.0.113.1", "203.0.113.10", "2001:db8:30::1", "2001:db8:30::10"),
     "eth0.40": ("8100:40", "198.18.40.1", "198.18.40.10", "2001:db8:40::1", "2001:db8:40::10"),
-    "s100.5": ("88a8:100,8100:5", "198.18.5.1", "198.18.5.10", "2001:db8:5::1", "2001:db8:5::10"),
-    "s100.6": ("88a8:100,8100:6", "198.18.5.1", "198.18.5.10", None, None),
+    "s100.5": ("8100:100,8100:5", "198.18.5.1", "198.18.5.10", "2001:db8:5::1", "2001:db8:5::10"),
+    "s100.6": ("8100:100,8100:6", "198.18.5.1", "198.18.5.10", None, None),
 }
-RIGHT_OF = {name: (link[2], link[4]) for name, link in LINKS.items()}
+# DPDK's af_packet driver gives the outer tag back as 0x8100, whatever it was; service tags need another device
+SERVICE_LINKS = {"ad100.5": ("88a8:100,8100:5", "198.18.6.1", "198.18.6.10", "2001:db8:6::1", "2001:db8:6::10")}
+RIGHT_OF = {name: (link[2], link[4]) for name, link in {**LINKS, **SERVICE_LINKS}.items()}
 
 
-def make_links(lab):
+def make_links(lab, links):
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "vlan_links.py")
     for ns in (lab.left, lab.right):
-        lab.spawn(ns, "/usr/bin/python3", "-B", script, "eth0", *(f"{name}={link[0]}" for name, link in LINKS.items()))
-        wait_for(lambda n=ns: all(f" {name}:" in sh("ip", "-n", n, "-o", "link").stdout for name in LINKS), 10, "VLAN interfaces")
-        for name, link in LINKS.items():
+        lab.spawn(ns, "/usr/bin/python3", "-B", script, "eth0", *(f"{name}={link[0]}" for name, link in links.items()))
+        wait_for(lambda n=ns: all(f" {name}:" in sh("ip", "-n", n, "-o", "link").stdout for name in links), 10, "VLAN interfaces")
+        for name, link in links.items():
             addr4, addr6 = link[1:][ns == lab.right], link[3:][ns == lab.right]
             sh("ip", "-n", ns, "link", "set", name, "mtu", "1400", "up")
             # the two inner VLANs have the same addresses: only the one that a test names is routed
@@ -53,7 +55,7 @@ def make_links(lab):
 @pytest.fixture(scope="module")
 def lab():
     with Lab(BIN, RULES, workers=(LAST_CPU,), vlans=VLANS) as made:
-        make_links(made)
+        make_links(made, LINKS)
         made.serve_web(made.right, {"index.html": b"hello\n"})
         yield made
         assert made.balance() == 0
@@ -127,3 +129,15 @@ def test_sessions_do_not_cross_vlans(lab):
     before = lab.drops("default") + lab.drops("icmp_no_session")
     assert lab.run(lab.right, "/usr/bin/python3", "-c", code).returncode == 0
     assert lab.drops("default") + lab.drops("icmp_no_session") > before
+
+
+def test_service_tags():
+    """802.1ad outside and 802.1Q inside leave as they came."""
+    devices = ("net_af_xdp0,iface=vin,force_copy=1", "net_af_xdp1,iface=vout,force_copy=1")
+    with Lab(BIN, RULES, workers=(LAST_CPU,), devices=devices, vlans=VLANS) as lab:
+        make_links(lab, SERVICE_LINKS)
+        assert pings(lab, RIGHT_OF["ad100.5"][0])
+        assert hits(lab, 40) == 1
+        assert curl(lab, RIGHT_OF["ad100.5"][0]) == ""
+        assert lab.balance() == 0
+        assert lab.stop_firewall()[0] == 0

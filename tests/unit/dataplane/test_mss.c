@@ -103,18 +103,18 @@ static void answer_is_clamped_too_and_data_is_not(void **unused)
 	lab_stop();
 }
 
-/* A header in several segments, or in memory that is not ours alone, is passed as it is. */
+/* A header in several segments, or in memory that somebody else refers to, is passed as it is. */
 static void segments_and_shared_memory_are_left_alone(void **unused)
 {
 	static const uint8_t options[] = {2, 4, 0x05, 0xb4};
 	const struct sp_frame_spec syn = {.tcp_flags = SYN, .tcp_options = options, .tcp_options_len = 4};
 	uint8_t bytes[SP_FRAME_MAX];
-	struct rte_mbuf *mbuf;
+	struct rte_mbuf *mbuf, *original;
 	struct sp_frame frame;
 
 	(void)unused;
 	sp_frame_build(&frame, &syn);
-	for (size_t first = 1; first <= frame.len; first++) {
+	for (size_t first = 1; first < frame.len; first++) {
 		lab_start(&(struct lab_options){0}, RULE);
 		lab_send_mbuf(IN, 0, sp_frame_mbuf_exact(lab_pool, frame.bytes, frame.len, first, 5));
 		lab_run();
@@ -122,6 +122,19 @@ static void segments_and_shared_memory_are_left_alone(void **unused)
 		assert_non_null(mbuf);
 		assert_memory_equal(rte_pktmbuf_read(mbuf, 0, mbuf->pkt_len, bytes), frame.bytes, frame.len);
 		rte_pktmbuf_free(mbuf);
+		lab_stop();
+	}
+	for (unsigned int exact = 0; exact < 2; exact++) {
+		lab_start(&(struct lab_options){0}, RULE);
+		original = exact ? sp_frame_mbuf_exact(lab_pool, frame.bytes, frame.len, 0, 0)
+				 : sp_frame_mbuf(lab_pool, frame.bytes, frame.len);
+		mbuf = rte_pktmbuf_clone(original, lab_pool);
+		assert_non_null(mbuf);
+		lab_send_mbuf(IN, 0, mbuf);
+		lab_run();
+		assert_int_equal(lab_count(OUT), 1);
+		assert_memory_equal(rte_pktmbuf_mtod(original, const uint8_t *), frame.bytes, frame.len);
+		rte_pktmbuf_free(original);
 		lab_stop();
 	}
 }

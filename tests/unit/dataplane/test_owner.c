@@ -117,10 +117,43 @@ static void full_handover_ring_drops_and_counts(void **unused)
 	lab_stop();
 }
 
+/* A tag that the NIC took off is put back once, also in packets that are handed over and parsed twice. */
+static void stripped_tag_is_restored_once(void **unused)
+{
+	struct sp_frame with, without;
+	uint8_t bytes[SP_FRAME_MAX];
+
+	(void)unused;
+	for (unsigned int workers = 1; workers <= 3; workers++) {
+		lab_start(&(struct lab_options){.n_workers = workers}, RULES("\"10 allow udp vlan 20\""));
+		for (unsigned int flow = 0; flow < 20; flow++) {
+			struct sp_frame_spec spec;
+			struct rte_mbuf *mbuf;
+
+			flow_of(flow, &spec);
+			sp_frame_build(&without, &spec);
+			spec.n_tags = 1;
+			spec.tci[0] = 20;
+			sp_frame_build(&with, &spec);
+			mbuf = sp_frame_mbuf(lab_pool, without.bytes, without.len);
+			mbuf->ol_flags |= RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
+			mbuf->vlan_tci = 20;
+			lab_send_mbuf(IN, 0, mbuf);
+			lab_run();
+			mbuf = lab_take(OUT);
+			assert_non_null(mbuf);
+			assert_int_equal(mbuf->pkt_len, with.len);
+			assert_memory_equal(rte_pktmbuf_read(mbuf, 0, mbuf->pkt_len, bytes), with.bytes, with.len);
+			rte_pktmbuf_free(mbuf);
+		}
+		lab_stop();
+	}
+}
+
 /* Both ports of a worker bring what another owns, for long: the owner takes as much in a turn as comes in a turn. */
 static void owner_keeps_up_with_all_ports(void **unused)
 {
-	unsigned int flow = 0;
+	unsigned int flow = 0, out = 0, in = 0;
 
 	(void)unused;
 	lab_start(&(struct lab_options){.n_workers = 2}, RULES("\"10 allow udp\""));
@@ -128,18 +161,25 @@ static void owner_keeps_up_with_all_ports(void **unused)
 		send_numbered(IN, 0, ++flow, 0);
 		lab_turn(0);
 	}
-	for (unsigned int turns = 0; turns < 60; turns++) {
-		for (unsigned int i = 0; i < SP_BURST_MAX; i++) {
+	lab_run();
+	lab_count(OUT);
+	/* less than a burst from each port, so that a burst from the ring holds packets of both */
+	for (unsigned int turns = 0; turns < 80; turns++) {
+		for (unsigned int i = 0; i < 24; i++) {
 			send_numbered(IN, 0, flow, i);
 			send_numbered(OUT, 0, flow, i);
 		}
 		lab_turn(0);
 		lab_turn(1);
-		lab_count(IN);
-		lab_count(OUT);
+		out += lab_count(OUT);
+		in += lab_count(IN);
 	}
 	assert_int_equal(lab_drops(SP_DROP_QUEUE_HANDOVER), 0);
 	assert_in_range(lab_stats().handed_out - lab_stats().handed_in, 0, 2 * SP_BURST_MAX);
+	lab_run();
+	/* each went its own way */
+	assert_int_equal(out + lab_count(OUT), 80 * 24);
+	assert_int_equal(in + lab_count(IN), 80 * 24);
 	lab_stop();
 }
 
@@ -304,6 +344,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_traffic_on_one_queue_keeps_order_and_sessions),
 		cmocka_unit_test(full_handover_ring_drops_and_counts),
+		cmocka_unit_test(stripped_tag_is_restored_once),
 		cmocka_unit_test(owner_keeps_up_with_all_ports),
 		cmocka_unit_test(shared_transmit_queue_drops_when_full),
 		cmocka_unit_test(tables_of_several_workers_are_used_whole),

@@ -315,6 +315,27 @@ static void icmp_errors_belong_to_their_sessions(void **unused)
 	}
 }
 
+/* Who claims to be the other end of a session, but sends from the wrong side, is dropped, and changes nothing. */
+static void ends_of_a_session_stay_on_their_sides(void **unused)
+{
+	struct sp_frame_spec back = lab_reply(&web);
+
+	(void)unused;
+	start(1, RULES("\"10 allow tcp from inside\""));
+	lab_send(IN, &web);
+	lab_run();
+	back.tcp_flags = RST | ACK;
+	lab_send(IN, &back);
+	lab_run();
+	assert_int_equal(lab_drops(SP_DROP_ROUTE_WRONG_ZONE), 1);
+	lab_send_tcp(OUT, &web, SYN | ACK, NULL);
+	lab_run();
+	assert_int_equal(lab_count(IN), 1);
+	assert_int_equal(lab_count(OUT), 1);
+	lab_balance(0);
+	lab_stop();
+}
+
 static void packets_without_a_session_are_told_apart(void **unused)
 {
 	struct sp_frame_spec echo_reply = {.proto = IPPROTO_ICMP, .icmp_type = 0, .icmp_id = 7};
@@ -376,6 +397,7 @@ int main(void)
 		cmocka_unit_test(zones_come_from_port_and_vlan),
 		cmocka_unit_test(pairs_do_not_see_each_other),
 		cmocka_unit_test(icmp_errors_belong_to_their_sessions),
+		cmocka_unit_test(ends_of_a_session_stay_on_their_sides),
 		cmocka_unit_test(packets_without_a_session_are_told_apart),
 		cmocka_unit_test(stages_agree_on_an_unknown_protocol),
 	};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What each resource tells. */
+#include "mgmt/pulse.h"
 #include "tests/unit/mgmt/api_fixture.h"
 
 static void status_tells_what_is_wrong(void **state)
@@ -191,7 +192,7 @@ static void what_is_described_exists(void **state)
 	answer_free(&answer);
 }
 
-static int setup_sessions(void **state)
+static int setup_sessions_at_rest(void **state)
 {
 	uint32_t slot;
 
@@ -200,6 +201,12 @@ static int setup_sessions(void **state)
 	for (unsigned int i = 0; i < 300; i++)
 		fixture_session(&fixture, i % FIXTURE_WORKERS, (uint8_t)(1 + i % 3), (uint16_t)(10000 + i), i % 2 != 0 ? 443 : 80,
 			i < 290 ? slot : SP_RULE_SLOT_DEFAULT);
+	return 0;
+}
+
+static int setup_sessions(void **state)
+{
+	setup_sessions_at_rest(state);
 	fixture_go(&fixture);
 	return 0;
 }
@@ -300,6 +307,61 @@ static void a_silent_worker_is_a_503(void **state)
 	still_answers();
 }
 
+/* The workers stop as one that hangs would: they turn no more, and nothing says so. */
+static void a_worker_that_stands_still_is_told(void **state)
+{
+	(void)state;
+	while (degraded_code("workers-not-polling") != NULL)
+		usleep(10000);
+	fixture_halt(&fixture);
+	fixture.dataplane.stop = 0;
+	while (degraded_code("workers-not-polling") == NULL)
+		usleep(10000);
+	refused("GET", "/v1/ready", "", NULL, 503, "not-ready");
+	fixture.dataplane.stopped = fixture.dataplane.drained = 0;
+	fixture_go(&fixture);
+	while (degraded_code("workers-not-polling") != NULL)
+		usleep(10000);
+}
+
+/* One look at counts that the test sets, on a clock that the test turns. */
+static void a_pulse_is_a_count_that_moves(void **state)
+{
+	struct sp_pulse pulse = {0};
+	struct sp_worker *first = fixture.dataplane.workers[0], *second = fixture.dataplane.workers[1];
+
+	(void)state;
+	assert_false(sp_pulse_beats(&pulse, &fixture.dataplane, 0));
+	first->stats.idle_cycles = second->stats.busy_cycles = 5;
+	assert_true(sp_pulse_beats(&pulse, &fixture.dataplane, 0));
+	sp_pulse_take(&pulse, &fixture.dataplane, 100);
+	first->stats.idle_cycles = 6;
+	sp_pulse_take(&pulse, &fixture.dataplane, 100 + SP_PULSE_MS - 1);
+	assert_true(sp_pulse_beats(&pulse, &fixture.dataplane, 1));
+	sp_pulse_take(&pulse, &fixture.dataplane, 100 + SP_PULSE_MS);
+	assert_true(sp_pulse_beats(&pulse, &fixture.dataplane, 0));
+	assert_false(sp_pulse_beats(&pulse, &fixture.dataplane, 1));
+	second->stats.idle_cycles = 1;
+	sp_pulse_take(&pulse, &fixture.dataplane, 100 + SP_PULSE_MS + 1);
+	assert_true(sp_pulse_beats(&pulse, &fixture.dataplane, 1));
+}
+
+/* One worker answers and one does not: what the first did is on record, though the call failed. */
+static void what_was_killed_is_on_record(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, fixture_run_worker, fixture.dataplane.workers[0]), 0);
+	refused("DELETE", "/v1/sessions?all=1", "", NULL, 503, "worker-silent");
+	while (strstr(fixture_read(fixture.eve), "\"killed\":150") == NULL)
+		usleep(10000);
+	/* it leaves as if the other had come and gone */
+	fixture.dataplane.stopped = fixture.dataplane.drained = 1;
+	__atomic_store_n(&fixture.dataplane.stop, 1, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +376,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sessions_are_listed_in_pages, setup_sessions, teardown),
 		cmocka_unit_test_setup_teardown(sessions_are_killed_by_filter, setup_sessions, teardown),
 		cmocka_unit_test_setup_teardown(a_silent_worker_is_a_503, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_killed_is_on_record, setup_sessions_at_rest, teardown),
+		cmocka_unit_test_setup_teardown(a_worker_that_stands_still_is_told, setup_running, teardown),
+		cmocka_unit_test_setup_teardown(a_pulse_is_a_count_that_moves, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,7 +42,7 @@ static void test_patterns(void **state)
 		char path[128];
 
 		snprintf(path, sizeof(path), "rules/examples/%s.rules", examples[i]);
-		policy = sp_policy_read_file(path, NULL, &diags);
+		policy = sp_policy_load_file(path, NULL, &diags);
 		assert_non_null(policy);
 		for (size_t k = 0; k < policy->n_profiles; k++, n++) {
 			struct sp_inspector inspector;
@@ -68,7 +68,7 @@ static void test_round_trip(void **state)
 		char path[128];
 
 		snprintf(path, sizeof(path), "rules/examples/%s.rules", examples[i]);
-		policy = sp_policy_read_file(path, NULL, &diags);
+		policy = sp_policy_load_file(path, NULL, &diags);
 		assert_non_null(policy);
 		for (size_t k = 0; k < policy->n_rules; k++) {
 			const struct sp_rule *rule = &policy->rules[k];

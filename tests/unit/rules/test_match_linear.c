@@ -214,9 +214,10 @@ static void test_builtin(void **state)
 		const char *packet;
 		bool arp, nd;
 	} cases[] = {{"arp", true, false}, {"ethertype=lldp", false, false}, {"icmpv6 fe80::1 > ff02::1 type=133", false, true},
-		{"icmpv6 fe80::1 > ff02::1 type=136", false, true}, {"icmpv6 fe80::1 > ff02::1 type=137", false, false}, {"icmpv6 fe80::1 > ff02::1 type=132", false, false},
-		{"icmpv6 fe80::1 > ff02::1 type=138", false, false}, {"icmpv6 fe80::1 > ff02::1 type=135 code=1", false, false},
-		{"udp [fe80::1]:135 > ff02::1", false, false}, {"icmp 192.0.2.1 > 192.0.2.2 type=135", false, false}};
+		{"icmpv6 fe80::1 > ff02::1 type=136", false, true}, {"icmpv6 fe80::1 > ff02::1 type=137", false, false},
+		{"icmpv6 fe80::1 > ff02::1 type=132", false, false}, {"icmpv6 fe80::1 > ff02::1 type=138", false, false},
+		{"icmpv6 fe80::1 > ff02::1 type=135 code=1", false, false}, {"udp [fe80::1]:135 > ff02::1", false, false},
+		{"icmp 192.0.2.1 > 192.0.2.2 type=135", false, false}};
 	struct sp_policy *policy = policy_of_rule("1 drop");
 
 	(void)state;

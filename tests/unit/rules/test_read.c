@@ -435,7 +435,7 @@ static void test_files(void **state)
 	write_file("rules.inc", "\"1 drop from @bad\",\n\"2 allow\",\n");
 	write_file("list.txt", "192.0.2.0/24\n");
 	snprintf(path, sizeof(path), "%s/main.rules", folder);
-	policy = sp_policy_read_file(path, NULL, &diags);
+	policy = sp_policy_load_file(path, NULL, &diags);
 	if (!policy)
 		fail_msg("%s:%d: %s", diags.v[0].file, diags.v[0].line, diags.v[0].text);
 	assert_int_equal(policy->n_rules, 2);
@@ -445,19 +445,19 @@ static void test_files(void **state)
 	sp_policy_free(policy);
 
 	write_file("rules.inc", "\"1 drop\",\n\n\"1 allow\",\n");
-	assert_null(sp_policy_read_file(path, NULL, &diags));
+	assert_null(sp_policy_load_file(path, NULL, &diags));
 	assert_int_equal(diags.v[0].line, 3);
 	assert_non_null(strstr(diags.v[0].file, "/rules.inc"));
 	assert_non_null(strstr(diags.v[0].text, "/rules.inc:1"));
 	sp_diags_clear(&diags);
 
 	write_file("list.txt", "192.0.2.0/24\nfoo\n");
-	assert_null(sp_policy_read_file(path, NULL, &diags));
+	assert_null(sp_policy_load_file(path, NULL, &diags));
 	assert_int_equal(diags.v[0].line, 2);
 	assert_non_null(strstr(diags.v[0].file, "/list.txt"));
 	sp_diags_clear(&diags);
 
-	assert_null(sp_policy_read_file(folder, NULL, &diags));
+	assert_null(sp_policy_load_file(folder, NULL, &diags));
 	assert_non_null(strstr(diags.v[0].text, "is a directory"));
 	sp_diags_clear(&diags);
 }
