@@ -237,9 +237,9 @@ fuzz: deps-test ## run each fuzz target for FUZZ_SECONDS (60) under ASan and UBS
 BENCH_PACKAGES := dpdk dpdk-doc python3
 BENCH_OUT := build/bench
 BENCH_MICRO := $(OUT)/tests/bench/micro
-BENCH :=
+BENCH ?=
 
-.PHONY: deps-bench bench bench-micro
+.PHONY: deps-bench bench bench-micro test-bench
 deps-bench: deps-build
 	$(call install_packages,$(BENCH_PACKAGES))
 
@@ -253,6 +253,10 @@ bench: deps-bench build ## packet rates beside testpmd, l3fwd, rte_acl, rte_hash
 	@$(MAKE) --no-print-directory bench-micro
 	@tests/bench/build_l3fwd.sh $(BENCH_OUT)
 	@$(AS_ROOT) $(PYTHON) -B tests/bench/bench.py --bin $(OUT) --out $(BENCH_OUT) $(if $(filter quick,$(BENCH)),--quick)
+
+test-bench: deps-test deps-bench ## the bench's own parts: rules, captures, chart, and that the classifier answers as rte_acl does
+	@$(MAKE) --no-print-directory -j2 all bench-micro
+	SALLYPORT_BIN=$(OUT) $(PYTEST) tests/bench
 
 # --- vm: Sallyport on SR-IOV virtual functions behind an IOMMU, in one emulated VM; the image is kept in build/vm ---------------
 VM_PACKAGES := curl iproute2 python3 python3-scapy util-linux

@@ -19,18 +19,19 @@
 
 #define SP_NO_PORT 0xffff
 
-/* A port: written at start (link_up also by the control thread), read by workers. */
+/* A port: written at start (link_up and paused also by the control thread), read by workers. */
 struct sp_port {
 	uint16_t ethdev;          /* DPDK port id */
 	uint16_t index;           /* in dataplane->ports */
 	uint16_t peer;            /* index of the other half of the wire pair; SP_NO_PORT */
 	uint16_t domain;          /* wire pair number: same for both halves */
-	uint16_t n_queues;        /* rx queues; queue q is polled by worker q % n_workers */
+	uint16_t n_queues;        /* rx queues; queue q is polled by worker (q + domain) % n_workers */
 	uint16_t n_tx_queues;     /* n_workers, or 1: then tx_ring must be set by sp_port_share_tx */
 	struct rte_ring *tx_ring; /* packets of workers without a tx queue here, for worker 0 to send; NULL when each has its own */
 	uint8_t checksum;         /* enum sp_checksum_policy */
 	bool pass_link;           /* wire mode: a peer whose link is down gets no packets */
 	uint32_t link_up;         /* 0 or 1; relaxed */
+	uint32_t paused;          /* 0 or 1; atomic: the control thread has the device, workers neither take from it nor send */
 	char name[32];
 	char device[128]; /* as configured, without secrets */
 	uint8_t mac[6];

@@ -38,7 +38,8 @@ void sp_forward_burst(struct sp_worker *worker)
 			continue;
 		}
 		egress = &dataplane->ports[burst->egress[i]];
-		if (egress->pass_link && !__atomic_load_n(&egress->link_up, __ATOMIC_RELAXED)) {
+		if ((egress->pass_link && !__atomic_load_n(&egress->link_up, __ATOMIC_RELAXED)) ||
+			__atomic_load_n(&egress->paused, __ATOMIC_RELAXED)) {
 			sp_burst_drop(burst, i, SP_DROP_ROUTE_LINK_DOWN);
 			continue;
 		}
@@ -95,12 +96,12 @@ static uint16_t send_burst(struct sp_worker *worker, struct sp_port *port, struc
 }
 
 /* The eyes' view of packets that the NIC or the ring to the sender did not take. */
-static void note_unsent(struct sp_worker *worker, struct rte_mbuf *const *mbufs, uint16_t n, uint16_t port)
+static void note_unsent(struct sp_worker *worker, struct rte_mbuf *const *mbufs, uint16_t n, uint16_t port, enum sp_drop_reason reason)
 {
 	for (uint16_t i = 0; i < n; i++) {
-		sp_drop_note_mbuf(worker, mbufs[i], port, SP_DROP_QUEUE_TX);
+		sp_drop_note_mbuf(worker, mbufs[i], port, reason);
 		if (worker->captures != NULL)
-			sp_capture_mbuf(worker, mbufs[i], SP_CAPTURE_DROP, port, SP_DROP_QUEUE_TX);
+			sp_capture_mbuf(worker, mbufs[i], SP_CAPTURE_DROP, port, reason);
 	}
 }
 
@@ -108,16 +109,19 @@ void sp_tx_flush(struct sp_worker *worker, unsigned int index)
 {
 	struct sp_port *port = &worker->dataplane->ports[index];
 	struct sp_tx_buffer *tx = &worker->tx[index];
-	uint16_t n = tx->n, done;
+	enum sp_drop_reason reason = SP_DROP_QUEUE_TX;
+	uint16_t n = tx->n, done = 0;
 
-	if (worker->index < port->n_tx_queues)
+	if (unlikely(__atomic_load_n(&port->paused, __ATOMIC_ACQUIRE)))
+		reason = SP_DROP_ROUTE_LINK_DOWN;
+	else if (worker->index < port->n_tx_queues)
 		done = send_burst(worker, port, tx->mbuf, n, tx->bytes);
 	else
 		done = pass_to_sender(worker, port, tx->mbuf, n);
 	if (done < n) {
-		note_unsent(worker, &tx->mbuf[done], n - done, port->index);
+		note_unsent(worker, &tx->mbuf[done], n - done, port->index, reason);
 		rte_pktmbuf_free_bulk(&tx->mbuf[done], n - done);
-		sp_count(&worker->stats.drops[SP_DROP_QUEUE_TX], n - done);
+		sp_count(&worker->stats.drops[reason], n - done);
 	}
 	sp_count(&worker->stats.tx_held, -(uint64_t)n);
 	tx->n = 0;

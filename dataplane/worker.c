@@ -133,6 +133,8 @@ static unsigned int poll_ports(struct sp_worker *worker)
 		const struct sp_port *port = &dataplane->ports[p];
 		unsigned int first = (worker->index + dataplane->n_workers - port->domain % dataplane->n_workers) % dataplane->n_workers;
 
+		if (unlikely(__atomic_load_n(&port->paused, __ATOMIC_ACQUIRE)))
+			continue;
 		for (unsigned int q = first; q < port->n_queues; q += dataplane->n_workers)
 			handled += poll_queue(worker, port, q);
 	}

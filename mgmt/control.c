@@ -134,6 +134,8 @@ static void tick(struct sp_mgmt *mgmt)
 	struct sp_reply reply = {0};
 
 	sp_ports_watch(mgmt->dataplane);
+	if (mgmt->tick != NULL)
+		mgmt->tick(mgmt->tick_context);
 	sp_pulse_take(&mgmt->pulse, mgmt->dataplane, now_ms());
 	if ((__atomic_load_n(&mgmt->degraded, __ATOMIC_RELAXED) & (1u << SP_DEGRADED_NOT_RETIRED)) != 0 &&
 		sp_publish_retire(mgmt->dataplane) == 0)
@@ -162,6 +164,11 @@ void sp_mgmt_control(struct sp_mgmt *mgmt)
 			(void)n;
 		}
 	}
+}
+
+void sp_mgmt_wake(struct sp_mgmt *mgmt)
+{
+	wake(&mgmt->control);
 }
 
 void sp_mgmt_quit(struct sp_mgmt *mgmt)

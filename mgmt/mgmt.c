@@ -52,6 +52,8 @@ static struct sp_mgmt *make(struct sp_dataplane *dataplane, const struct sp_mgmt
 		return NULL;
 	}
 	mgmt->dataplane = dataplane;
+	mgmt->tick = config->tick;
+	mgmt->tick_context = config->tick_context;
 	if (!copy(&mgmt->rules_path, config->rules_path) || !copy(&mgmt->config_path, config->config_path) ||
 		!copy(&mgmt->mode, config->mode) || !copy(&mgmt->no_rules, config->no_rules))
 		goto err_release;
@@ -83,8 +85,8 @@ struct sp_mgmt *sp_mgmt_start(struct sp_dataplane *dataplane, const struct sp_mg
 		goto err_release;
 	sp_events_set_stats(mgmt->events, sp_mgmt_stats_json, mgmt);
 	sp_apply_signatures(mgmt);
-	mgmt->captures = sp_captures_start(
-		dataplane, config->captures_folder != NULL ? config->captures_folder : SP_CAPTURES_FOLDER, why, why_size);
+	mgmt->captures =
+		sp_captures_start(dataplane, config->captures_folder != NULL ? config->captures_folder : SP_CAPTURES_FOLDER, why, why_size);
 	if (mgmt->captures == NULL)
 		goto err_events;
 	if (config->socket_path != NULL) {

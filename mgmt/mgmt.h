@@ -23,6 +23,8 @@ struct sp_mgmt_config {                  /* strings are copied */
 	const char *mode;                /* "wire" */
 	const char *no_rules;            /* why the rules in force drop everything instead of being the file's; NULL: they are the file's */
 	unsigned int stats_interval_sec; /* EVE stats events; 0: none */
+	void (*tick)(void *context);     /* called by the control loop between jobs, some times a second; NULL: nothing is */
+	void *tick_context;
 };
 
 struct sp_mgmt;
@@ -39,6 +41,9 @@ struct sp_mgmt *sp_mgmt_start(struct sp_dataplane *dataplane, const struct sp_mg
  * that started it.
  */
 void sp_mgmt_control(struct sp_mgmt *mgmt);
+
+/* Has the control loop look at links and call `tick` now. Any thread. */
+void sp_mgmt_wake(struct sp_mgmt *mgmt);
 
 /* Asks the control loop to return, or to reload rules and reopen logs. Async-signal-safe. */
 void sp_mgmt_quit(struct sp_mgmt *mgmt);

@@ -13,6 +13,16 @@
 
 static pthread_mutex_t ethdev_lock = PTHREAD_MUTEX_INITIALIZER;
 
+void sp_ports_lock(void)
+{
+	pthread_mutex_lock(&ethdev_lock);
+}
+
+void sp_ports_unlock(void)
+{
+	pthread_mutex_unlock(&ethdev_lock);
+}
+
 static void sum_counters(const struct sp_dataplane *dataplane, unsigned int port, struct sp_port_counters *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -36,6 +46,8 @@ void sp_port_report(const struct sp_dataplane *dataplane, unsigned int index, st
 	sum_counters(dataplane, index, &out->counters);
 	out->link_up = __atomic_load_n(&port->link_up, __ATOMIC_RELAXED) != 0;
 	out->zone = port->zone[0] < dataplane->zones.n ? dataplane->zones.name[port->zone[0]] : NULL;
+	if (__atomic_load_n(&port->paused, __ATOMIC_RELAXED)) /* may be held for seconds */
+		return;
 	pthread_mutex_lock(&ethdev_lock);
 	out->has_device = rte_eth_dev_is_valid_port(port->ethdev) && rte_eth_stats_get(port->ethdev, &stats) == 0;
 	pthread_mutex_unlock(&ethdev_lock);
@@ -84,6 +96,8 @@ void sp_ports_watch(struct sp_dataplane *dataplane)
 		struct sp_port *port = &dataplane->ports[i];
 		int up;
 
+		if (__atomic_load_n(&port->paused, __ATOMIC_RELAXED))
+			continue;
 		pthread_mutex_lock(&ethdev_lock);
 		up = link_state(port->ethdev);
 		pthread_mutex_unlock(&ethdev_lock);

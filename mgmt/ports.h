@@ -16,10 +16,14 @@ struct sp_port_report {
 	const char *zone; /* of untagged frames; NULL: none */
 };
 
+/* Held by whoever makes control calls to a device while the firewall runs. A paused port is asked nothing but under it. */
+void sp_ports_lock(void);
+void sp_ports_unlock(void);
+
 /* Any thread but a worker. */
 void sp_port_report(const struct sp_dataplane *dataplane, unsigned int port, struct sp_port_report *out);
 
-/* Asks every device for its link and writes it to link_up. Control thread; does not wait for a link. */
+/* Asks every device that is not paused for its link and writes it to link_up. Control thread; does not wait for a link. */
 void sp_ports_watch(struct sp_dataplane *dataplane);
 
 #endif

@@ -48,6 +48,8 @@ struct sp_mgmt {
 	char *rules_path, *config_path, *mode; /* rules_path may be NULL: then PUT never persists and reload is refused */
 	char *rules_folder;
 	char *no_rules; /* what SP_DEGRADED_NO_RULES is about; NULL: the rules at start were the file's */
+	void (*tick)(void *context); /* of the configuration; control thread */
+	void *tick_context;
 	struct sp_control control;
 	struct sp_api *api;
 	struct sp_events *events;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "rules/lex.h"
+#include "rules/policy.h"
 
 #define SHOWN_MAX 40
 
@@ -17,6 +18,9 @@ enum state {
 	LIST_AFTER,   /* a comma or the end */
 	LIST_INCLUDED /* after an include that is not spliced in: anything but two commas */
 };
+
+/* What a level is to a rule file: counting rules here spares libconfig a file that has too many. */
+enum role { ROLE_OTHER, ROLE_RULES, ROLE_MEMBER };
 
 #define feed_error(g, file, token, ...) sp_diag_add((g)->diags, SP_DIAG_ERROR, file, (token)->line, (token)->column, 0, __VA_ARGS__)
 
@@ -53,6 +57,10 @@ static int count_group_member(struct sp_grammar *g, struct sp_grammar_level *lev
 		feed_error(g, file, token, "group of more than %d members: split it", SP_SCAN_GROUP_MAX);
 		return -EINVAL;
 	}
+	if (++g->settings > SP_SCAN_SETTINGS_MAX) {
+		feed_error(g, file, token, "more than %u settings in one file: write the rules as strings", SP_SCAN_SETTINGS_MAX);
+		return -EINVAL;
+	}
 	if (g->comparisons > SP_SCAN_COMPARISONS_MAX) {
 		feed_error(g, file, token, "too many large groups in one file: write the rules as strings, or split the file");
 		return -EINVAL;
@@ -60,16 +68,38 @@ static int count_group_member(struct sp_grammar *g, struct sp_grammar_level *lev
 	return 0;
 }
 
+/* The role of a level that opens below `parent`: the list `rules` of the file or of a group of rules, or a member of such a list. */
+static enum role role_below(const struct sp_grammar *g, const struct sp_grammar_level *parent, char open)
+{
+	if (open == '{')
+		return parent->role == ROLE_RULES ? ROLE_MEMBER : ROLE_OTHER;
+	return parent->rules_next && (g->depth == 0 || parent->role == ROLE_MEMBER) ? ROLE_RULES : ROLE_OTHER;
+}
+
+/* Members of the lists of rules, without the groups that hold such a list themselves. */
+static int count_rule(struct sp_grammar *g, const struct sp_token *token, const char *file)
+{
+	if (++g->rules <= SP_RULES_MAX)
+		return 0;
+	feed_error(g, file, token, "too many rules: at most %d in one policy", SP_RULES_MAX);
+	return -EINVAL;
+}
+
 static int open_level(struct sp_grammar *g, const struct sp_token *token, const char *file)
 {
 	struct sp_grammar_level *level;
+	enum role role;
 
 	if (g->depth >= SP_SCAN_NESTING_MAX) {
 		feed_error(g, file, token, "brackets nested more than %d deep", SP_SCAN_NESTING_MAX);
 		return -EINVAL;
 	}
+	role = role_below(g, &g->level[g->depth], token->text[0]);
+	if (role == ROLE_RULES && g->level[g->depth].role == ROLE_MEMBER && g->rules > 0)
+		g->rules--;
 	level = &g->level[++g->depth];
 	memset(level, 0, sizeof(*level));
+	level->role = (uint8_t)role;
 	level->open = token->text[0];
 	level->state = level->open == '{' ? GROUP_NAME : LIST_FIRST;
 	level->line = token->line;
@@ -84,6 +114,8 @@ static int take_value(struct sp_grammar *g, const struct sp_token *token, const 
 		feed_error(g, file, token, "more than %u values in one file", SP_SCAN_VALUES_MAX);
 		return -EINVAL;
 	}
+	if (level->role == ROLE_RULES && count_rule(g, token, file))
+		return -EINVAL;
 	if (level->open == '[') {
 		if (token->kind == SP_TOKEN_OPEN || (level->members && token->kind != level->element)) {
 			feed_error(g, file, token,
@@ -183,6 +215,7 @@ static int feed_group(struct sp_grammar *g, const struct sp_token *token, const 
 	case GROUP_AFTER:
 		if (token->kind == SP_TOKEN_NAME) {
 			level->state = GROUP_ASSIGN;
+			level->rules_next = token->len == 5 && memcmp(token->text, "rules", 5) == 0;
 			return count_group_member(g, level, token, file);
 		}
 		if (level->state == GROUP_AFTER && (token->kind == SP_TOKEN_SEMICOLON || token->kind == SP_TOKEN_COMMA)) {

@@ -59,6 +59,8 @@ int sp_lex_next(struct sp_lex *lex, struct sp_token *token);
 
 struct sp_grammar_level {
 	char open;       /* '{', '(' or '[' */
+	uint8_t role;    /* in a rule file; private to grammar.c */
+	bool rules_next; /* the setting whose value comes next is named `rules` */
 	uint8_t state;   /* private to lex.c */
 	uint8_t element; /* kind of the first member of an array */
 	uint32_t members;
@@ -70,6 +72,8 @@ struct sp_grammar {
 	struct sp_grammar_level level[SP_SCAN_NESTING_MAX + 1]; /* level[0] is the file itself, a group without braces */
 	unsigned int depth;
 	size_t values;
+	size_t settings;
+	size_t rules;
 	size_t comparisons; /* that libconfig will make to find names that come twice */
 	struct sp_diags *diags;
 };

@@ -79,7 +79,7 @@ void sp_reader_check_members(struct sp_reader *reader, const config_setting_t *g
 
 const char *sp_reader_string(struct sp_reader *reader, const config_setting_t *setting)
 {
-	const char *text = config_setting_get_string(setting);
+	const char *text = sp_reader_text(setting);
 
 	if (text && *text)
 		return text;
@@ -158,10 +158,7 @@ static void report_syntax(const config_t *config, const struct sp_scan *scan, st
 	int line;
 
 	sp_scan_locate(scan, config_error_line(config), &file, &line);
-	if (text && strstr(text, "duplicate setting"))
-		sp_diag_error(diags, file, line, "a name is given twice in one group: keep one of them");
-	else
-		sp_diag_error(diags, file, line, "%s", text ? text : "cannot be parsed");
+	sp_diag_error(diags, file, line, "%s", text ? text : "cannot be parsed");
 }
 
 static int parse(config_t *config, const struct sp_scan *scan, const struct sp_read_options *options, struct sp_diags *diags)
@@ -247,7 +244,7 @@ out:
 
 struct sp_policy *sp_policy_read(const char *bytes, size_t size, const struct sp_read_options *options, struct sp_diags *diags)
 {
-	struct sp_scan_options scan_options = {.file = options->file};
+	struct sp_scan_options scan_options = {.file = options->file, .strings_apart = true};
 	struct sp_policy *policy = NULL;
 	char *folder = NULL;
 	struct sp_scan scan;

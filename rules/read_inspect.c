@@ -33,7 +33,7 @@ static void read_flags(struct sp_reader *reader, const config_setting_t *setting
 		char letter;
 		unsigned int flag;
 	} known[] = {{'i', HS_FLAG_CASELESS}, {'s', HS_FLAG_DOTALL}, {'m', HS_FLAG_MULTILINE}};
-	const char *text = config_setting_get_string(setting);
+	const char *text = sp_reader_text(setting);
 
 	/* What Hyperscan answers in its UTF-8 mode is undefined on bytes that are not UTF-8, and payload is whatever a peer sends. */
 	if (text && strchr(text, 'u')) {
@@ -91,7 +91,7 @@ static void read_pattern_id(struct sp_reader *reader, const config_setting_t *gr
 static void read_pattern_action(struct sp_reader *reader, const config_setting_t *group, struct sp_pattern *pattern, bool block)
 {
 	const config_setting_t *action = config_setting_get_member(group, "action");
-	const char *text = action ? config_setting_get_string(action) : NULL;
+	const char *text = action ? sp_reader_text(action) : NULL;
 
 	if (!action && !block)
 		return; /* a "detect" profile only alerts */
@@ -142,7 +142,7 @@ static void read_patterns(struct sp_reader *reader, const config_setting_t *list
 
 static void read_depth(struct sp_reader *reader, const config_setting_t *setting, struct sp_profile *profile)
 {
-	const char *text = config_setting_get_string(setting);
+	const char *text = sp_reader_text(setting);
 	uint64_t bytes = 0;
 	bool good;
 
@@ -161,7 +161,7 @@ static void read_depth(struct sp_reader *reader, const config_setting_t *setting
 static void read_mode(struct sp_reader *reader, const config_setting_t *group, struct sp_profile *profile)
 {
 	const config_setting_t *mode = config_setting_get_member(group, "mode");
-	const char *text = mode ? config_setting_get_string(mode) : NULL;
+	const char *text = mode ? sp_reader_text(mode) : NULL;
 
 	if (text && strcmp(text, "block") == 0)
 		profile->block = true;

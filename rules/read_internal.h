@@ -32,6 +32,12 @@ static inline const struct sp_mark *sp_reader_mark(const config_setting_t *setti
 	return config_setting_get_hook(setting);
 }
 
+/* Text of a string, as long as the scan lives; NULL when the value is none. libconfig's own is empty. */
+static inline const char *sp_reader_text(const config_setting_t *setting)
+{
+	return sp_reader_mark(setting)->string;
+}
+
 #define sp_reader_error(reader, setting, ...)                                                                     \
 	sp_diag_add((reader)->diags, SP_DIAG_ERROR, sp_reader_mark(setting)->file, sp_reader_mark(setting)->line, \
 		sp_reader_mark(setting)->column, 0, __VA_ARGS__)
@@ -45,7 +51,7 @@ void sp_reader_no_memory(struct sp_reader *reader);
 /* Reports each member of the group that is none of n names, with the nearest of them. */
 void sp_reader_check_members(struct sp_reader *reader, const config_setting_t *group, const char *const *names, size_t n);
 
-/* The value's text (libconfig's, as long as the tree lives), or NULL with a diagnostic when it is no string or an empty one. */
+/* The value's text (as long as the scan lives), or NULL with a diagnostic when it is no string or an empty one. */
 const char *sp_reader_string(struct sp_reader *reader, const config_setting_t *setting);
 
 /* Whether the value is a group (list, list or array), with a diagnostic when not. */

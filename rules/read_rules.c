@@ -30,7 +30,7 @@ static bool is_group_of_rules(const config_setting_t *setting)
 	       (config_setting_get_member(setting, "rules") || config_setting_get_member(setting, "group"));
 }
 
-/* An upper bound of the number of rules. */
+/* An upper bound of the number of rules; the scan has seen to it that it is at most SP_RULES_MAX. */
 static size_t count_rules(const config_setting_t *list)
 {
 	size_t n = 0;
@@ -49,7 +49,7 @@ static const char *scalar_text(const config_setting_t *setting, char number[16])
 {
 	switch (config_setting_type(setting)) {
 	case CONFIG_TYPE_STRING:
-		return config_setting_get_string(setting);
+		return sp_reader_text(setting);
 	case CONFIG_TYPE_INT:
 		snprintf(number, 16, "%d", config_setting_get_int(setting));
 		return number;
@@ -154,7 +154,7 @@ static int read_values(struct rules_reader *r, const config_setting_t *group, st
 		}
 		text = value_text(r, member);
 		failed |= !text;
-		if (text && n < SP_RULE_VALUES_MAX) /* always: libconfig refuses a name that comes twice */
+		if (text && n < SP_RULE_VALUES_MAX) /* always: the scan refuses a name that comes twice */
 			values[n++] = (struct sp_rule_value){.field = field, .value = text};
 	}
 	return failed ? -EINVAL : n;
@@ -220,7 +220,7 @@ static void add_rule(
 
 static void read_text_rule(struct rules_reader *r, const config_setting_t *setting, const struct group *group)
 {
-	const char *text = config_setting_get_string(setting);
+	const char *text = sp_reader_text(setting);
 	struct sp_rule_value own[SP_RULE_VALUES_MAX];
 	int n;
 
@@ -312,10 +312,6 @@ void sp_read_rules(struct sp_reader *reader, const config_setting_t *section)
 	if (!sp_reader_is_list(reader, section))
 		return;
 	r.room = count_rules(section);
-	if (r.room > SP_RULES_MAX) {
-		sp_reader_error(reader, section, "%zu rules: at most %d in one policy", r.room, SP_RULES_MAX);
-		return;
-	}
 	while (r.mask < r.room * 2)
 		r.mask = r.mask * 2 + 1;
 	r.ids = calloc(r.mask + 1, sizeof(*r.ids));

@@ -19,7 +19,7 @@ void sp_read_version(struct sp_reader *reader, const config_setting_t *version)
 
 static void read_default_log(struct sp_reader *reader, const config_setting_t *log)
 {
-	const char *text = config_setting_get_string(log);
+	const char *text = sp_reader_text(log);
 
 	if (config_setting_type(log) == CONFIG_TYPE_BOOL)
 		reader->policy->default_log = config_setting_get_bool(log) ? SP_LOG_END : SP_LOG_NONE;
@@ -44,7 +44,7 @@ void sp_read_default(struct sp_reader *reader, const config_setting_t *section)
 	reader->policy->default_line = sp_reader_mark(section)->line;
 	action = config_setting_get_member(section, "action");
 	log = config_setting_get_member(section, "log");
-	text = action ? config_setting_get_string(action) : NULL;
+	text = action ? sp_reader_text(action) : NULL;
 	value = text ? sp_action_parse(text, strlen(text)) : -1;
 	if (value < 0)
 		sp_reader_error(reader, action ? action : section, "'default' needs action = \"drop\", \"reject\" or \"allow\"");

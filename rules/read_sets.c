@@ -70,7 +70,7 @@ static bool add_scalar(struct collector *c, const config_setting_t *setting)
 
 	switch (config_setting_type(setting)) {
 	case CONFIG_TYPE_STRING:
-		return add_text(c, config_setting_get_string(setting), line);
+		return add_text(c, sp_reader_text(setting), line);
 	case CONFIG_TYPE_INT:
 		snprintf(number, sizeof(number), "%d", config_setting_get_int(setting));
 		return add_text(c, number, line);

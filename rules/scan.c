@@ -40,11 +40,17 @@ struct scanner {
 	size_t size, room;
 	struct sp_mark *marks;
 	size_t n_marks, marks_room;
-	int text_line;       /* line of `text` being written */
-	int source_line;     /* line of the present file that corresponds */
-	bool comma;          /* a list's comma was read and not yet written: dropped when a bracket closes */
-	size_t input_bytes;  /* of all files */
-	unsigned int faults; /* errors that did not stop the scan */
+	int text_line;      /* line of `text` being written */
+	int source_line;    /* line of the present file that corresponds */
+	bool comma;         /* a list's comma was read and not yet written: dropped when a bracket closes */
+	size_t input_bytes; /* of all files */
+	bool strings_apart;
+	char *strings; /* texts, each with its NUL, in the order of their marks */
+	size_t strings_size, strings_room;
+	uint64_t *names; /* hashes of the names in the groups that are open, innermost last */
+	size_t n_names, names_room;
+	size_t names_from[SP_SCAN_NESTING_MAX + 1]; /* by depth: where the names of that level begin */
+	unsigned int faults;                        /* errors that did not stop the scan */
 	unsigned int includes;
 };
 
@@ -76,6 +82,30 @@ static int write_bytes(struct scanner *s, const char *bytes, size_t len)
 		return -ENOMEM;
 	memcpy(s->text + s->size, bytes, len);
 	s->size += len;
+	return 0;
+}
+
+/* Keeps the text of a string for its mark. The lexer has seen to it that each backslash begins one of these escapes. */
+static int keep_string(struct scanner *s, const struct sp_token *token)
+{
+	static const char escapes[] = "nrtf", meanings[] = "\n\r\t\f";
+	const char *end = token->text + token->len - 1;
+
+	if (s->strings_room - s->strings_size < token->len) {
+		size_t room = s->strings_room * 2 + token->len + 4096;
+		char *strings = realloc(s->strings, room);
+
+		if (!strings)
+			return -ENOMEM;
+		s->strings = strings;
+		s->strings_room = room;
+	}
+	for (const char *p = token->text + 1; p < end; p++) {
+		const char *escape = *p == '\\' && ++p < end ? strchr(escapes, *p) : NULL;
+
+		s->strings[s->strings_size++] = escape && *escape ? meanings[escape - escapes] : *p;
+	}
+	s->strings[s->strings_size++] = '\0';
 	return 0;
 }
 
@@ -142,6 +172,43 @@ static int add_mark(struct scanner *s, const struct sp_token *token, const char 
 	return 0;
 }
 
+static uint64_t hash_name(const char *name, size_t len)
+{
+	uint64_t h = 0xcbf29ce484222325u; /* FNV-1a: two names of one file do not meet by accident */
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (unsigned char)name[i]) * 0x100000001b3u;
+	return h;
+}
+
+/*
+ * Refuses a name that its group has already: libconfig would, after it has read the file up to there. Looks at as many hashes as libconfig
+ * compares names, which is bounded (SP_SCAN_COMPARISONS_MAX), and a fraction of its time.
+ */
+static int take_name(struct scanner *s, const struct sp_token *token, const char *file)
+{
+	uint64_t hash = hash_name(token->text, token->len);
+
+	for (size_t i = s->names_from[s->grammar.depth]; i < s->n_names; i++) {
+		if (s->names[i] != hash)
+			continue;
+		sp_diag_add(s->diags, SP_DIAG_ERROR, file, token->line, token->column, 0,
+			"'%.*s' is given twice in one group: keep one of them", (int)token->len, token->text);
+		return -EINVAL;
+	}
+	if (s->n_names == s->names_room) {
+		size_t room = s->names_room ? s->names_room * 2 : 64;
+		uint64_t *names = realloc(s->names, room * sizeof(*names));
+
+		if (!names)
+			return -ENOMEM;
+		s->names = names;
+		s->names_room = room;
+	}
+	s->names[s->n_names++] = hash;
+	return 0;
+}
+
 static int write_token(struct scanner *s, const struct sp_token *token)
 {
 	bool comma = s->comma;
@@ -164,6 +231,10 @@ static int write_token(struct scanner *s, const struct sp_token *token)
 	case SP_TOKEN_OPEN:
 	case SP_TOKEN_CLOSE:
 		return write_byte(s, token->text[0]);
+	case SP_TOKEN_STRING:
+		if (s->strings_apart)
+			return keep_string(s, token) || write_bytes(s, "\"\" ", 3) ? -ENOMEM : 0;
+		/* fall through */
 	default:
 		/* the blank keeps words apart that only a comment kept apart */
 		return write_bytes(s, token->text, token->len) || write_byte(s, ' ') ? -ENOMEM : 0;
@@ -172,6 +243,8 @@ static int write_token(struct scanner *s, const struct sp_token *token)
 
 static int take_token(struct scanner *s, const struct sp_token *token, const struct source *source, unsigned int base_depth)
 {
+	int rc;
+
 	if (token->kind == SP_TOKEN_CLOSE && s->grammar.depth == base_depth && source->parent) {
 		sp_diag_add(s->diags, SP_DIAG_ERROR, source->file, token->line, token->column, 0,
 			"'%c' closes a bracket of the file that includes this one: open and close in one file", token->text[0]);
@@ -180,12 +253,22 @@ static int take_token(struct scanner *s, const struct sp_token *token, const str
 	if (sp_grammar_feed(&s->grammar, token, source->file))
 		return -EINVAL;
 	switch (token->kind) {
+	case SP_TOKEN_NAME:
+		rc = take_name(s, token, source->file);
+		if (rc)
+			return rc;
+		break;
+	case SP_TOKEN_OPEN:
+		s->names_from[s->grammar.depth] = s->n_names;
+		/* fall through */
 	case SP_TOKEN_STRING:
 	case SP_TOKEN_INTEGER:
 	case SP_TOKEN_BOOLEAN:
-	case SP_TOKEN_OPEN:
 		if (add_mark(s, token, source->file))
 			return -ENOMEM;
+		break;
+	case SP_TOKEN_CLOSE:
+		s->n_names = s->names_from[s->grammar.depth + 1];
 		break;
 	default:
 		break;
@@ -330,6 +413,19 @@ static int scan_main(struct scanner *s, const char *bytes, size_t size, const st
 	return rc;
 }
 
+/* Once no string moves any more. */
+static void attach_strings(struct scanner *s)
+{
+	const char *next = s->strings;
+
+	for (size_t i = 0; s->strings_apart && i < s->n_marks; i++) {
+		if (s->marks[i].kind != SP_MARK_STRING)
+			continue;
+		s->marks[i].string = next;
+		next += strlen(next) + 1;
+	}
+}
+
 static void free_map(struct line_map *map)
 {
 	if (!map)
@@ -343,21 +439,29 @@ static void free_map(struct line_map *map)
 
 int sp_scan(const char *bytes, size_t size, const struct sp_scan_options *options, struct sp_scan *scan, struct sp_diags *diags)
 {
-	struct scanner s = {.include_dir = options->include_dir, .diags = diags, .text_line = 1, .source_line = 1};
+	struct scanner s = {.include_dir = options->include_dir,
+		.strings_apart = options->strings_apart,
+		.diags = diags,
+		.text_line = 1,
+		.source_line = 1};
 	int rc;
 
 	sp_grammar_init(&s.grammar, diags);
 	s.map = calloc(1, sizeof(*s.map));
 	rc = s.map ? scan_main(&s, bytes, size, options) : -ENOMEM;
+	free(s.names);
 	if (rc) {
 		if (rc == -ENOMEM)
 			sp_diag_error(diags, options->file, 0, "out of memory");
 		free_map(s.map);
 		free(s.text);
+		free(s.strings);
 		free(s.marks);
 		return rc;
 	}
-	*scan = (struct sp_scan){.text = s.text, .size = s.size - 1, .marks = s.marks, .n_marks = s.n_marks, .line_map = s.map};
+	attach_strings(&s);
+	*scan = (struct sp_scan){
+		.text = s.text, .size = s.size - 1, .marks = s.marks, .n_marks = s.n_marks, .strings = s.strings, .line_map = s.map};
 	return 0;
 }
 
@@ -382,6 +486,7 @@ void sp_scan_free(struct sp_scan *scan)
 {
 	free_map(scan->line_map);
 	free(scan->text);
+	free(scan->strings);
 	free(scan->marks);
 	memset(scan, 0, sizeof(*scan));
 }

@@ -7,6 +7,7 @@
 #ifndef SP_RULES_SCAN_H
 #define SP_RULES_SCAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "rules/diag.h"
@@ -15,8 +16,10 @@
 #define SP_SCAN_STRING_MAX  4096        /* bytes of one string */
 #define SP_SCAN_NESTING_MAX 16
 #define SP_SCAN_GROUP_MAX   4096 /* members of one { } */
-/* Comparisons of names that libconfig makes: it is quadratic in the members of each group */
-#define SP_SCAN_COMPARISONS_MAX   (1u << 24)
+/* Comparisons of names that libconfig makes: it is quadratic in the members of each group. One group of the largest kind and 100,000 rules
+ * as groups stay below. */
+#define SP_SCAN_COMPARISONS_MAX   (10u << 20)
+#define SP_SCAN_SETTINGS_MAX      (3u << 18) /* members of all groups of one file with its includes: 131,072 rules with six fields each */
 #define SP_SCAN_VALUES_MAX        (5u << 18) /* strings, numbers, groups, lists of one file with its includes */
 #define SP_SCAN_INCLUDE_DEPTH_MAX 8
 #define SP_SCAN_INCLUDES_MAX      1024 /* files spliced in, repetitions counted */
@@ -26,6 +29,8 @@ struct sp_scan_options {
 	const char *file;        /* for messages */
 	const char *include_dir; /* included files must lie below it after resolution, each named relative to the file that includes
 				    it; NULL: `@include` is refused (API bodies) */
+	/* Strings go to the marks, and libconfig reads empty ones in their place: it takes some 10 ns a byte for them. */
+	bool strings_apart;
 };
 
 enum sp_mark_kind { SP_MARK_STRING, SP_MARK_GROUP, SP_MARK_LIST, SP_MARK_ARRAY, SP_MARK_SETTING };
@@ -38,6 +43,8 @@ struct sp_mark {
 	enum sp_mark_kind kind;
 	const char *file;
 	int line, column;
+	const char *string; /* with strings_apart, of SP_MARK_STRING: its text without quotes and escapes; belongs to the scan. NULL
+			       otherwise */
 };
 
 struct sp_scan {
@@ -47,6 +54,7 @@ struct sp_scan {
 	size_t size; /* bytes of text without the NUL */
 	struct sp_mark *marks;
 	size_t n_marks;
+	char *strings;  /* private: texts of the marks, in their order */
 	void *line_map; /* private: line of `text` to file and line; owns the names of files */
 };
 

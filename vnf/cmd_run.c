@@ -18,6 +18,7 @@
 #include "vnf/harden.h"
 #include "vnf/launch.h"
 #include "vnf/notify.h"
+#include "vnf/port_events.h"
 #include "vnf/signals.h"
 
 #define POLLING_MS 2000 /* that workers get for their first poll before the start is called over */
@@ -46,6 +47,7 @@ struct firewall {
 	size_t source_size;
 	unsigned int workers[SP_WORKERS_MAX], n_workers;
 	struct sp_launch launch;
+	struct sp_port_events *port_events;
 	struct sp_mgmt *mgmt;
 	bool eal, launched;
 	bool fail_closed;
@@ -234,7 +236,10 @@ static int build(struct firewall *firewall)
 		rc = sp_launch_ports(&firewall->launch, config, why);
 	if (rc == 0)
 		rc = sp_launch_workers(&firewall->launch, &options, why);
-	return rc == 0 ? SP_EXIT_GOOD : sp_cmd_fail("%s", why);
+	if (rc != 0)
+		return sp_cmd_fail("%s", why);
+	firewall->port_events = sp_port_events_begin(&firewall->launch, config);
+	return firewall->port_events != NULL ? SP_EXIT_GOOD : sp_cmd_fail("out of memory");
 }
 
 static int publish(struct firewall *firewall)
@@ -289,13 +294,16 @@ static int start_management(struct firewall *firewall)
 		.config_path = config->file,
 		.mode = "wire",
 		.no_rules = firewall->closed[0] != '\0' ? firewall->closed : NULL,
-		.stats_interval_sec = config->stats_interval_sec};
+		.stats_interval_sec = config->stats_interval_sec,
+		.tick = sp_port_events_tick,
+		.tick_context = firewall->port_events};
 	char why[SP_WHY_MAX];
 
 	firewall->mgmt = sp_mgmt_start(firewall->launch.dataplane, &mgmt, why, sizeof(why));
 	if (firewall->mgmt == NULL)
 		return sp_cmd_fail("%s", why);
 	sp_signals_mgmt(firewall->mgmt);
+	sp_port_events_wake(firewall->port_events, firewall->mgmt);
 	return SP_EXIT_GOOD;
 }
 
@@ -354,6 +362,7 @@ static void stop(struct firewall *firewall)
 		sp_launch_halt(&firewall->launch);
 	sp_signals_workers(NULL);
 	sp_signals_mgmt(NULL);
+	sp_port_events_end(firewall->port_events);
 	if (firewall->mgmt != NULL)
 		sp_mgmt_stop(firewall->mgmt);
 	if (firewall->launched)

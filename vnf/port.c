@@ -72,9 +72,8 @@ static void set_rss(struct rte_eth_conf *conf, const struct rte_eth_dev_info *in
 	}
 }
 
-static int configure(struct sp_port *port, const struct sp_config_port *from, unsigned int n_workers, char *why)
+static int choose_queues(struct sp_port *port, const struct sp_config_port *from, unsigned int n_workers, char *why)
 {
-	struct rte_eth_conf conf = {.rxmode.mq_mode = RTE_ETH_MQ_RX_NONE, .txmode.mq_mode = RTE_ETH_MQ_TX_NONE};
 	struct rte_eth_dev_info info;
 	int rc = rte_eth_dev_info_get(port->ethdev, &info);
 
@@ -83,12 +82,27 @@ static int configure(struct sp_port *port, const struct sp_config_port *from, un
 	port->n_queues = from->queues != 0 ? from->queues : n_workers;
 	port->n_queues = RTE_MIN(port->n_queues, RTE_MAX(info.max_rx_queues, 1));
 	port->n_tx_queues = info.max_tx_queues >= n_workers ? n_workers : 1;
+	return 0;
+}
+
+/* With the queues that the port has. */
+static int configure(struct sp_port *port, const struct sp_config_port *from, char *why)
+{
+	struct rte_eth_conf conf = {.rxmode.mq_mode = RTE_ETH_MQ_RX_NONE, .txmode.mq_mode = RTE_ETH_MQ_TX_NONE};
+	struct rte_eth_dev_info info;
+	int rc = rte_eth_dev_info_get(port->ethdev, &info);
+
+	if (rc != 0)
+		return fail(port, rc, why, "the device does not answer: %s", strerror(-rc));
 	set_rss(&conf, &info, port->n_queues);
 	if (from->checksum == SP_CHECKSUM_TRUST_NIC)
 		conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_CHECKSUM;
 	conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	if (from->mtu != 0)
 		conf.rxmode.mtu = from->mtu;
+	/* A driver that interrupts for its link is not polled for it. */
+	conf.intr_conf.lsc = (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
+	conf.intr_conf.rmv = (*info.dev_flags & RTE_ETH_DEV_INTR_RMV) != 0;
 	rc = rte_eth_dev_configure(port->ethdev, port->n_queues, port->n_tx_queues, &conf);
 	if (rc != 0)
 		return fail(port, rc, why, "%s refuses %u rx and %u tx queues%s: %s; set a smaller \"queues\" or \"mtu\"", info.driver_name,
@@ -125,10 +139,17 @@ static int set_mtu(struct sp_port *port, const struct sp_config_port *from, char
 	return 0;
 }
 
+static void read_mac(struct sp_port *port)
+{
+	struct rte_ether_addr mac;
+
+	if (rte_eth_macaddr_get(port->ethdev, &mac) == 0)
+		memcpy(port->mac, mac.addr_bytes, sizeof(port->mac));
+}
+
 int sp_port_open(struct sp_port *port, const struct sp_config *config, const struct sp_config_port *from, unsigned int n_workers,
 	struct sp_port_plan *plan, char *why)
 {
-	struct rte_ether_addr mac;
 	char reason[SP_WHY_MAX - 200];
 	int rc;
 
@@ -142,7 +163,9 @@ int sp_port_open(struct sp_port *port, const struct sp_config *config, const str
 	rc = sp_device_open(&from->device, &port->ethdev, reason, sizeof(reason));
 	if (rc != 0)
 		return fail(port, rc, why, "%s", reason);
-	rc = configure(port, from, n_workers, why);
+	rc = choose_queues(port, from, n_workers, why);
+	if (rc == 0)
+		rc = configure(port, from, why);
 	if (rc == 0)
 		rc = plan_queues(port, from, plan, why);
 	if (rc == 0)
@@ -155,8 +178,7 @@ int sp_port_open(struct sp_port *port, const struct sp_config *config, const str
 			return fail(port, rc, why, "no memory for the ring to its one tx queue; set a larger memory.mb");
 		plan->buffers += SP_HANDOVER_RING;
 	}
-	if (rte_eth_macaddr_get(port->ethdev, &mac) == 0)
-		memcpy(port->mac, mac.addr_bytes, sizeof(port->mac));
+	read_mac(port);
 	return 0;
 }
 
@@ -197,20 +219,32 @@ static int setup_queues(struct sp_port *port, const struct sp_port_plan *plan, s
 	return 0;
 }
 
-int sp_port_start(struct sp_port *port, const struct sp_port_plan *plan, struct rte_mempool *pool, char *why)
+static int start_device(struct sp_port *port, const struct sp_port_plan *plan, struct rte_mempool *pool, char *why)
+{
+	int rc = setup_queues(port, plan, pool, why);
+
+	if (rc != 0)
+		return rc;
+	rc = rte_eth_dev_start(port->ethdev);
+	return rc == 0 ? 0 : fail(port, rc, why, "the device does not start: %s", strerror(-rc));
+}
+
+static void read_link(struct sp_port *port)
 {
 	struct rte_eth_link link = {0};
+
+	if (rte_eth_link_get_nowait(port->ethdev, &link) == 0)
+		__atomic_store_n(&port->link_up, link.link_status == RTE_ETH_LINK_UP, __ATOMIC_RELAXED);
+}
+
+int sp_port_start(struct sp_port *port, const struct sp_port_plan *plan, struct rte_mempool *pool, char *why)
+{
 	struct sp_eal_capture capture;
 	char said[160];
 	int rc;
 
 	sp_eal_capture_begin(&capture);
-	rc = setup_queues(port, plan, pool, why);
-	if (rc == 0) {
-		rc = rte_eth_dev_start(port->ethdev);
-		if (rc != 0)
-			fail(port, rc, why, "the device does not start: %s", strerror(-rc));
-	}
+	rc = start_device(port, plan, pool, why);
 	sp_eal_capture_end(&capture, said, sizeof(said));
 	if (rc != 0) {
 		if (said[0] != '\0')
@@ -218,8 +252,30 @@ int sp_port_start(struct sp_port *port, const struct sp_port_plan *plan, struct 
 		return rc;
 	}
 	take_all_frames(port);
-	if (rte_eth_link_get_nowait(port->ethdev, &link) == 0)
-		__atomic_store_n(&port->link_up, link.link_status == RTE_ETH_LINK_UP, __ATOMIC_RELAXED);
+	read_link(port);
+	return 0;
+}
+
+int sp_port_restart(
+	struct sp_port *port, const struct sp_config_port *from, const struct sp_port_plan *plan, struct rte_mempool *pool, char *why)
+{
+	int rc;
+
+	rte_eth_dev_stop(port->ethdev);
+	/* Few drivers have more to reset than what stop and start do. */
+	rc = rte_eth_dev_reset(port->ethdev);
+	if (rc != 0 && rc != -ENOTSUP)
+		return fail(port, rc, why, "the device is not reset: %s", strerror(-rc));
+	rc = configure(port, from, why);
+	if (rc == 0)
+		rc = set_mtu(port, from, why);
+	if (rc == 0)
+		rc = start_device(port, plan, pool, why);
+	if (rc != 0)
+		return rc;
+	read_mac(port);
+	take_all_frames(port);
+	read_link(port);
 	return 0;
 }
 
@@ -234,6 +290,20 @@ void sp_port_print(const struct sp_port *port, FILE *out)
 	fprintf(out, "sallyport: port %s: device %s, driver %s, mac %s, mtu %u, %u rx and %u tx queues, link %s\n", port->name,
 		port->device, rte_eth_dev_info_get(port->ethdev, &info) == 0 ? info.driver_name : "unknown", mac, port->mtu, port->n_queues,
 		port->n_tx_queues, port->link_up ? "up" : "down");
+}
+
+void sp_port_detach(struct sp_port *port)
+{
+	struct rte_eth_dev_info info = {0};
+
+	if (!rte_eth_dev_is_valid_port(port->ethdev))
+		return;
+	rte_eth_dev_info_get(port->ethdev, &info);
+	rte_eth_dev_stop(port->ethdev);
+	rte_eth_dev_close(port->ethdev);
+	port->ethdev = RTE_MAX_ETHPORTS;
+	if (info.device != NULL)
+		rte_dev_remove(info.device);
 }
 
 void sp_port_close(struct sp_port *port)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Bring-up of one port: ethdev, queues, offloads, promiscuous mode. Main thread, before workers start and after they ended.
+ * Bring-up of one port: ethdev, queues, offloads, promiscuous mode. Main thread, before workers start and after they ended, but for restart
+ * and detach.
  */
 #ifndef SP_VNF_PORT_H
 #define SP_VNF_PORT_H
@@ -33,6 +34,16 @@ void sp_port_zones(struct sp_port *port, const struct sp_config *config, const s
 /* Sets up queues with buffers from the pool and starts the port. What the device refuses but can be lived without is warned of on stderr.
  */
 int sp_port_start(struct sp_port *port, const struct sp_port_plan *plan, struct rte_mempool *pool, char *why);
+
+/*
+ * Stops, resets, configures and starts a port that was started before, with the queues it has. 0, or -errno with a sentence in why; then it
+ * is stopped and may be restarted again. No worker may use the device. Control thread; blocks as long as the driver does.
+ */
+int sp_port_restart(
+	struct sp_port *port, const struct sp_config_port *from, const struct sp_port_plan *plan, struct rte_mempool *pool, char *why);
+
+/* Gives the device back to its bus: the port is without one. No worker may use it. Control thread. */
+void sp_port_detach(struct sp_port *port);
 
 /* Prints the one line about the port that the start-up log has. */
 void sp_port_print(const struct sp_port *port, FILE *out);

@@ -424,6 +424,8 @@ static int follow_chunks(struct connection *c, const struct sp_http_follower *fo
 			err = need(c, 2);
 		if (err != 0)
 			return err;
+		if (memcmp(c->buf + c->at, "\r\n", 2) != 0)
+			return fail(c, EPROTO, "the firewall's answer is garbled");
 		c->at += 2;
 		err = give_lines(c, follower, out);
 		if (err != 0)

@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -195,8 +196,12 @@ def progress(text):
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\033[K{text}")
         sys.stderr.flush()
-    elif text:
-        print(text, file=sys.stderr, flush=True)
+    elif text and text.split(":")[0] != progress.said:
+        progress.said = text.split(":")[0]
+        print(progress.said, file=sys.stderr, flush=True)
+
+
+progress.said = None  # outside a terminal each step is said once, without its parts
 
 
 # --- results ---------------------------------------------------------------------------------------------------------------------
@@ -276,7 +281,7 @@ def write_results(out, results):
 
 def print_results(results, seconds):
     print(report.wire_table(results["wire"]))
-    print()
+    print("Mpps: packets in a second of the core's time; what others take of the core is not counted.\n")
     print(report.micro_table(results["memory"]))
     stages = report.stage_table(results["wire"])
     if stages:
@@ -308,6 +313,8 @@ def main():
     parser.add_argument("--quick", action="store_true", help="fewer contenders and rounds, under two minutes")
     arguments = parser.parse_args()
     began = time.monotonic()
+    # An end by SIGTERM, too, takes what was started along and gives the huge pages back.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: terminated"))
     rounds, seconds, limit, micro_limit = (3, 0.5, 85, 110) if arguments.quick else (5, 1.0, 420, 560)
     cpus = choose_cpus()
     os.makedirs(arguments.out, exist_ok=True)

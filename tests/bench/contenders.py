@@ -69,14 +69,16 @@ class Contender:
         """One sample: {"mpps", "cycles", "share"}; adds it to samples."""
         folder = tempfile.mkdtemp(dir=machine.folder)
         with open(os.path.join(folder, "log"), "w+", encoding="utf-8", errors="replace") as log:
-            process = self.start(machine, folder, log)
+            process = None
             try:
+                process = self.start(machine, folder, log)
                 self.samples.append(self.window(machine, folder, process, seconds))
             except (BenchError, OSError, ValueError, KeyError) as error:
                 log.seek(0)
                 self.error = f"{error}: {' / '.join(log.read().strip().splitlines()[-3:])}"
             finally:
-                end(process)
+                if process is not None:
+                    end(process)
         shutil.rmtree(folder, ignore_errors=True)
 
     def window(self, machine, folder, process, seconds):
@@ -141,6 +143,11 @@ class ProcessClock:
         return time.clock_gettime(self.clock) - others / 1e9
 
 
+def spawn(arguments, log):
+    """Starts a program that ends with us, whatever ends us."""
+    return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
 def end(process):
     """Ends a process that we started, by its pid: first politely."""
     if process.poll() is None:
@@ -195,7 +202,7 @@ class Testpmd(Dpdk):
     def start(self, machine, folder, log):
         arguments = self.eal(machine, ["-l", f"{machine.control},{machine.worker}", "--main-lcore", str(machine.control)])
         arguments += ["-a", f"--forward-mode={self.mode}", f"--total-num-mbufs={self.capture.buffers}", "--stats-period=3600"]
-        return subprocess.Popen(["dpdk-testpmd", *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return spawn(["dpdk-testpmd", *arguments], log)
 
 
 class L3fwd(Dpdk):
@@ -209,7 +216,7 @@ class L3fwd(Dpdk):
             "-P", "-p", "0x3", f"--config=(0,0,{machine.worker}),(1,0,{machine.worker})", f"--lookup={self.lookup}", "--parse-ptype",
             f"--rule_ipv4={self.rules4}", f"--rule_ipv6={self.rules6}",
         ]
-        return subprocess.Popen([os.path.join(machine.out_dir, "l3fwd"), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return spawn([os.path.join(machine.out_dir, "l3fwd"), *arguments], log)
 
 
 def configuration(machine, capture, rules, socket_path):
@@ -247,7 +254,7 @@ class Sallyport(Contender):
         with open(path, "w", encoding="utf-8") as file:
             file.write(configuration(machine, self.capture, self.rules, f"{folder}/api.sock"))
         program = os.path.join(machine.bin_dir, "sallyport")
-        return subprocess.Popen([program, "run", "-c", path], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return spawn([program, "run", "-c", path], log)
 
     def counters(self, folder):
         link = UnixConnection(f"{folder}/api.sock")

@@ -21,8 +21,8 @@ static const char usage[] =
 	"  acl RULES FILTERS             the classifier of a rule file and rte_acl with the same rules as ClassBench filters\n"
 	"  hash FLOWS                    the session table and rte_hash\n"
 	"  scan RULES BYTES              the first inspect profile of a rule file, and hs_scan with its patterns\n"
-	"  wire CONFIG io|parse|new MS   a loop over the ports of a configuration: receive and send; parse too; open a session for each "
-	"packet\n";
+	"  wire CONFIG MODE MS           a loop over the ports of a configuration; MODE io: receive and send; parse: that, and parse;\n"
+	"                                new: a session for each packet; whole: the worker's own turn\n";
 
 struct task {
 	void (*measure)(json_t *out, const struct micro_options *options, int argc, char **argv);

@@ -52,7 +52,8 @@ void micro_acl(json_t *out, const struct micro_options *options, int argc, char 
 void micro_hash(json_t *out, const struct micro_options *options, int argc, char **argv);
 void micro_scan(json_t *out, const struct micro_options *options, int argc, char **argv);
 
-/* The loop on a core of its own: `micro wire CONFIG MODE WINDOW_MS`, MODE io, parse or new. Starts EAL by itself. Returns an exit code. */
+/* The loop on a core of its own: `micro wire CONFIG MODE WINDOW_MS`, MODE io, parse, new or whole. Starts EAL by itself. Returns an exit
+ * code. */
 int micro_wire(int argc, char **argv);
 
 #endif

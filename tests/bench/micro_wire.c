@@ -104,6 +104,14 @@ static uint64_t turn_new(struct loop *loop)
 	return n;
 }
 
+/* The worker's own turn: what `sallyport run` does, in a process that a profiler can start. */
+static uint64_t turn_whole(struct loop *loop)
+{
+	uint64_t now = rte_rdtsc();
+
+	return sp_worker_turn(loop->worker, now, (uint32_t)((now - loop->dataplane->tsc_start) / (loop->dataplane->tsc_hz / 1000)));
+}
+
 static void turn_for(struct loop *loop, unsigned int ms)
 {
 	uint64_t end = rte_rdtsc() + rte_get_tsc_hz() / 1000 * ms;
@@ -180,7 +188,7 @@ int micro_wire(int argc, char **argv)
 	static const struct {
 		const char *name;
 		uint64_t (*turn)(struct loop *loop);
-	} modes[] = {{"io", turn_io}, {"parse", turn_parse}, {"new", turn_new}};
+	} modes[] = {{"io", turn_io}, {"parse", turn_parse}, {"new", turn_new}, {"whole", turn_whole}};
 	struct loop *loop = calloc(1, sizeof(*loop));
 	struct sp_config *config = read_config(argv[0]);
 	struct sp_launch launched;
@@ -193,7 +201,7 @@ int micro_wire(int argc, char **argv)
 			loop->turn = modes[i].turn;
 	loop->window_ms = (unsigned int)strtoul(argv[2], NULL, 10);
 	if (loop->turn == NULL || loop->window_ms == 0)
-		micro_die("wire CONFIG io|parse|new MS");
+		micro_die("wire CONFIG io|parse|new|whole MS");
 	memset(loop->living, 0xff, sizeof(loop->living));
 	launch(&launched, config);
 	loop->dataplane = launched.dataplane;

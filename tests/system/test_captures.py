@@ -173,11 +173,16 @@ def test_full_disk_stops_the_capture_only(lab):
     wait_for(lambda: look(lab, capture)["state"] == "stopped", 5, "end of the capture")
     told = look(lab, capture)
     assert told["why"] == "disk-full" and told["lost"] > 0 and told["packets"] > 0
-    assert len(download(lab, capture)) == told["packets"]
+    assert len(download(lab, capture)) == told["packets"] == len(tshark(told["file"]))
+    assert os.path.getsize(told["file"]) == told["bytes"]
     metrics = lab.api("GET", "/metrics")[1]
     assert int(metrics.split("sallyport_capture_write_errors_total ")[1].split()[0]) > 0
     assert int(metrics.split("sallyport_capture_lost_total ")[1].split()[0]) >= told["lost"]
-    # and none can begin, which is said
+    # and on a disk without a byte left none can begin, which is said
+    with open(os.path.join(lab.disk, "ballast"), "ab", buffering=0) as f:
+        with pytest.raises(OSError):
+            while True:
+                f.write(bytes(4096))
     status, problem = lab.api("POST", "/v1/captures", body="{}")
     assert status == 503 and problem["type"].endswith(":capture-file") and "No space" in problem["detail"]
     assert lab.balance() == 0

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -86,6 +87,16 @@ class Stream:
             self.take_chunks()
         return self.events
 
+    def follow(self):
+        """Reads on a thread of its own until the stream ends or is closed."""
+        def run():
+            try:
+                self.read(600)
+            except OSError:
+                pass
+
+        threading.Thread(target=run, daemon=True).start()
+
     def take_chunks(self):
         while b"\r\n" in self.raw:
             size, rest = self.raw.split(b"\r\n", 1)
@@ -99,7 +110,16 @@ class Stream:
         self.events += [json.loads(line) for line in lines]
 
     def close(self):
+        try:
+            self.s.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
         self.s.close()
+
+
+def hits(lab, rule):
+    """How often a rule matched: what a sender sent may not all arrive."""
+    return lab.api("GET", f"/v1/rules/{rule}")[1]["hits"]
 
 
 def lines_of(*paths):
@@ -189,27 +209,28 @@ def test_readers_are_bounded_and_dead_ones_give_their_place(lab):
 
 def test_a_stalled_reader_loses_lines_and_disturbs_nobody(lab):
     stalled, reading = Stream(lab, "?rule=20"), Stream(lab, "?rule=20")
-    shed = lab.stats()["events"]["shed"]
-    sent = 0
-    while lab.stats()["events"]["shed"] == shed and sent < 30000:
+    reading.follow()
+    before, shed, rounds = hits(lab, 20), lab.stats()["events"]["shed"], 0
+    while lab.stats()["events"]["shed"] == shed and rounds < 15:
         send(lab, 7000, 2000, rate=4000)
-        sent += 2000
-        reading.read(0.5)
+        rounds += 1
     assert lab.stats()["events"]["shed"] > shed, "the stalled reader never lost a line"
-    send(lab, 7000, 10)
-    sent += 10
-    total = lambda events: len([e for e in events if e["event_type"] == "drop"]) + sum(e["lost"] for e in events if e.get("where") == "reader")
-    assert count(reading.read(5, lambda e: total(e) >= sent), event_type="drop") == sent
+    assert lab.api("GET", "/v1/ready")[0] == 200
+    done = hits(lab, 20) - before
+    wait_for(lambda: count(reading.events, event_type="drop") == done, 5, "events of every packet at the reader that reads")
     assert count(reading.events, event_type="lost") == 0
-    began = time.monotonic()
-    assert lab.api("GET", "/v1/ready")[0] == 200 and time.monotonic() - began < 5
-    late = stalled.read(10, lambda e: total(e) >= sent)
-    assert total(late) == sent and count(late, event_type="lost", where="reader") >= 1
-    # from here on it has all again
+
+    def total(events):
+        return count(events, event_type="drop") + sum(e["lost"] for e in events if e.get("where") == "reader")
+
+    late = stalled.read(10, lambda e: total(e) >= done)
+    assert total(late) == done and count(late, event_type="lost", where="reader") >= 1
     send(lab, 7000, 5)
-    assert total(stalled.read(5, lambda e: total(e) >= sent + 5)) == sent + 5
+    done = hits(lab, 20) - before
+    assert total(stalled.read(5, lambda e: total(e) >= done)) == done, "from here on it has all again"
     stalled.close()
     reading.close()
+    wait_for(lambda: lab.stats()["events"]["readers"] == 0, 5, "end of the readers")
 
 
 def test_sallyctl_follows_and_leaves(lab):
@@ -229,7 +250,7 @@ def test_sallyctl_follows_and_leaves(lab):
 
 
 def test_reopening_after_a_rename_loses_nothing(lab):
-    before = count(lines_of(lab.eve_path), rule=21)
+    before = count(lines_of(lab.eve_path), rule=21) - hits(lab, 21)
     sender = lab.spawn(lab.left, "/usr/bin/python3", "-c", SEND, "7001", "3000", "1500")
     moved = []
     for i in range(5):
@@ -240,19 +261,19 @@ def test_reopening_after_a_rename_loses_nothing(lab):
         wait_for(lambda: os.path.exists(lab.eve_path), 5, "new file after SIGHUP")
     assert sender.wait(30) == 0
     files = [*moved, lab.eve_path]
-    wait_for(lambda: count(lines_of(*files), rule=21) >= before + 3000, 10, "events of every packet")
-    assert count(lines_of(*files), rule=21) == before + 3000 and count(lines_of(*files), event_type="lost") == 0
+    wait_for(lambda: count(lines_of(*files), rule=21) == before + hits(lab, 21), 10, "events of every packet")
+    assert hits(lab, 21) > 1000 and count(lines_of(*files), event_type="lost") == 0
 
 
 def test_rotation_under_load_loses_no_line():
     with make("rotate_mb = 1; keep = 20; rate = 0;") as lab:
         send(lab, 7000, 12000, rate=4000)
-        wait_for(lambda: lab.stats()["events"]["written"] >= 12000, 10, "lines of every packet")
+        wait_for(lambda: lab.stats()["events"]["written"] >= hits(lab, 20), 10, "lines of every packet")
         files = glob.glob(lab.eve_path + "*")
         assert len(files) >= 4 and lab.stats()["events"]["rotated"] == len(files) - 1
         assert all(os.path.getsize(f) <= 1 << 20 for f in files)
         events = lines_of(*files)
-        assert count(events, rule=20) == 12000 and count(events, event_type="lost") == 0
+        assert count(events, rule=20) == hits(lab, 20) > 10000 and count(events, event_type="lost") == 0
 
 
 def test_a_full_disk_is_told_and_recovers(tmp_path):
@@ -261,18 +282,20 @@ def test_a_full_disk_is_told_and_recovers(tmp_path):
         with make("rate = 0;", eve=str(tmp_path / "eve.json")) as lab:
             degraded = lambda: [d["code"] for d in lab.api("GET", "/v1/status")[1]["degraded"]]
             stream = Stream(lab, "?rule=20")
+            stream.follow()
             (tmp_path / "ballast").write_bytes(b"x" * (128 << 10))
             send(lab, 7000, 3000)
             wait_for(lambda: "events-not-written" in degraded(), 5, "degraded status")
             assert lab.stats()["events"]["unwritten"] > 0 and lab.api("GET", "/v1/ready")[0] == 200
-            assert count(stream.read(5, lambda e: len(e) >= 3000), rule=20) == 3000, "who reads along does not need the disk"
+            wait_for(lambda: count(stream.events, rule=20) == hits(lab, 20), 5, "every event at who reads along, who does not need the disk")
             (tmp_path / "ballast").unlink()
             wait_for(lambda: "events-not-written" not in degraded(), 5, "end of the degraded status")
             send(lab, 7000, 20)
-            wait_for(lambda: count(whole_lines_of(tmp_path / "eve.json"), rule=20) + lab.stats()["events"]["unwritten"] >= 3020, 5, "lines again")
-            events = whole_lines_of(tmp_path / "eve.json")
-            told = sum(e["lost"] for e in events if e["event_type"] == "lost")
-            assert told == lab.stats()["events"]["unwritten"] and count(events, rule=20) + told == 3020
+            file = tmp_path / "eve.json"
+            wait_for(lambda: count(whole_lines_of(file), rule=20) + lab.stats()["events"]["unwritten"] == hits(lab, 20), 5, "lines again")
+            told = sum(e["lost"] for e in whole_lines_of(file) if e["event_type"] == "lost")
+            assert told == lab.stats()["events"]["unwritten"] > 0
+            stream.close()
             assert lab.balance() == 0
     finally:
         sh("umount", "-l", str(tmp_path))
@@ -285,19 +308,25 @@ def test_a_flood_of_one_rule_is_cut_and_counted():
         send(lab, 7001, 3)
         time.sleep(1.1)
         send(lab, 7000, 1)
-        last = lambda events: [e for e in events if e["rule"] == 20 and e.get("suppressed")]
-        events = stream.read(5, lambda e: count(e, rule=21) == 3 and sum(x["suppressed"] for x in last(e)) + count(e, rule=20) >= 5001)
+        floods = hits(lab, 20)
+
+        def told(events):
+            return sum(e.get("suppressed", 0) for e in events if e["rule"] == 20)
+
+        events = stream.read(5, lambda e: count(e, rule=21) == 3 and told(e) + count(e, rule=20) >= floods)
         assert count(events, rule=21) == 3, "another rule is not silenced"
-        logged, told = count(events, rule=20), sum(e["suppressed"] for e in last(events))
-        assert logged + told == 5001 and logged <= 20 * 10
-        assert lab.drops("rule") == 5004, "packets are counted all the same"
-        assert lab.stats()["events"]["suppressed"] == told == lab.api("GET", "/v1/rules/20")[1]["events_suppressed"]
+        assert told(events) + count(events, rule=20) == floods > 4000 and count(events, rule=20) <= 20 * 10
+        assert lab.drops("rule") == floods + 3, "packets are counted all the same"
+        assert lab.stats()["events"]["suppressed"] == told(events) == lab.api("GET", "/v1/rules/20")[1]["events_suppressed"]
 
 
 def test_streams_end_cleanly_when_the_firewall_leaves():
-    with make() as lab:
-        idle, stalled = Stream(lab), Stream(lab)
+    with make("rate = 0;") as lab:
+        idle, stalled = Stream(lab, "?type=alert"), Stream(lab)
+        send(lab, 7000, 3000)
         code, seconds = lab.stop_firewall()
         idle.read(5)
         assert code == 0 and seconds < 3 and idle.ended, "the last chunk says that nothing is missing"
+        stalled.read(5)
+        assert stalled.events and not stalled.ended, "who does not read is cut off, and can tell"
         stalled.close()

@@ -106,11 +106,14 @@ def test_leaves_within_two_seconds_while_the_first_rules_compile(tmp_path):
     (tmp_path / "main.rules").write_text(slow_rules(600))
     (tmp_path / "c.conf").write_text(CONFIG % {"dir": tmp_path})
     child = subprocess.Popen([f"{BIN}/sallyport", "run", "-c", str(tmp_path / "c.conf")], stderr=subprocess.PIPE, text=True)
-    time.sleep(1.5)
-    assert child.poll() is None
-    began = time.monotonic()
-    child.send_signal(signal.SIGTERM)
-    said = child.communicate(timeout=20)[1]
+    try:
+        time.sleep(1.5)
+        assert child.poll() is None
+        began = time.monotonic()
+        child.send_signal(signal.SIGTERM)
+        said = child.communicate(timeout=20)[1]
+    finally:
+        child.kill()
     assert child.returncode == 0 and time.monotonic() - began < 2.5 and "left before the start was over" in said
 
 

@@ -189,6 +189,89 @@ def accounting(firewall, table):
     table.row("curl /v1/stats: every packet is accounted for", left == right and packets.get("rx", 0) > 4 * FRAMES, f"{left} in, {right} out")
 
 
+def wait_link(firewall, name, state, seconds):
+    """Seconds until a port's link is reported so; None when it is not."""
+    began = time.monotonic()
+    while (passed := time.monotonic() - began) < seconds:
+        if firewall.ports().get(name, {}).get("link") == state:
+            return passed
+        time.sleep(0.1)
+    return None
+
+
+def answers(count, first=4000):
+    """What the server says in sessions that allowed() opened: without their session, no rule would let them through."""
+    return [from_server(UDP(sport=9000, dport=first + n) / Raw(b"later answer %d" % n)) for n in range(count)]
+
+
+def refused_by_link(vm, firewall, table, what, to, frames):
+    before = firewall.drops("route_link_down")
+    through = carried(vm, to, frames, 0.5)
+    dropped = firewall.drops("route_link_down") - before
+    table.row(what, through == 0 and dropped == len(frames), f"{through} through, route_link_down +{dropped}")
+
+
+def links_seen(vm, name):
+    """The link states of a port, in what the guest wrote of /v1/ports to /run/seen meanwhile."""
+    text, at, states = vm.run("cat /run/seen")[1], 0, []
+    while (at := text.find("{", at)) >= 0:
+        try:
+            seen, at = json.JSONDecoder().raw_decode(text, at)
+        except ValueError:
+            break
+        states += [port["link"] for port in seen["ports"] if port["name"] == name]
+    return states
+
+
+def wait_traffic(vm, seconds):
+    """Seconds until answers pass to the client; None when they do not."""
+    began = time.monotonic()
+    while (passed := time.monotonic() - began) < seconds:
+        if carried(vm, 0, answers(5), 0.5) == 5:
+            return passed
+    return None
+
+
+def reset_by_pf(vm, firewall, table):
+    """
+    The PF resets its VFs as it goes down and as it comes up. In between, the emulated device calls a VF's link up although nothing leaves by
+    it; the link is down, and the port is paused, for some hundred milliseconds each time.
+    """
+    sessions = firewall.stats().get("sessions", {}).get("active")
+    before = firewall.drops("route_link_down")
+    vm.run("(while [ ! -e /run/enough ]; do curl -s -m 10 --unix-socket /run/api.sock http://localhost/v1/ports; sleep 0.1; done >/run/seen) &")
+    vm.begin("/usr/bin/ip link set $LINK0 down; sleep 4; touch /run/enough")
+    vm.wires[1].send(answers(FRAMES) * 5, pause=0.02)
+    vm.finish(60)
+    states = links_seen(vm, "in")
+    table.row("PF down: the VF port's link is down while it is restarted", "down" in states, f"{states.count('down')} of {len(states)} times down")
+    dropped = firewall.drops("route_link_down") - before
+    table.row("PF down: packets to the paused port are dropped", dropped > 0, f"route_link_down +{dropped}")
+    vm.run("/usr/bin/ip link set $LINK0 up", 60)
+    seconds = wait_traffic(vm, 60)
+    table.row("PF up again: the VF port was restarted, packets pass", seconds is not None, f"{firewall.log().count('restarted after a reset')} restarts")
+    links = [port.get("link") for port in firewall.ports().values()]
+    table.row("PF up again: both links are up", links == ["up", "up"], " ".join(map(str, links)))
+    count = carried(vm, 0, answers(FRAMES))
+    kept = firewall.stats().get("sessions", {}).get("active")
+    table.row("PF up again: sessions were kept, answers pass in them", count == FRAMES and kept == sessions, f"{count} of {FRAMES}, {sessions} then {kept}")
+    count = carried(vm, 1, [from_client(UDP(sport=8000 + n, dport=9000) / Raw(b"new")) for n in range(FRAMES)])
+    table.row("PF up again: new sessions pass", count == FRAMES, f"{count} of {FRAMES}")
+
+
+def taken_away(vm, firewall, table):
+    """The kernel asks for the second VF back while packets go to it."""
+    vm.run("(echo $VF1 >/sys/bus/pci/drivers/vfio-pci/unbind; echo $? >/run/unbind.code) &")
+    question = [from_client(UDP(sport=4000 + n, dport=9000) / Raw(b"question")) for n in range(FRAMES)]
+    carried(vm, 1, question, 0.1)
+    seconds = wait_link(firewall, "out", "down", 10)
+    table.row("a VF is taken away under traffic: its link is down", seconds is not None, firewall.log()[-200:] if seconds is None else f"after {seconds:.1f} s")
+    code = vm.run("for i in $(seq 100); do cat /run/unbind.code 2>/dev/null && break; sleep 0.1; done", 20)[1].strip()
+    table.row("a VF is taken away: the kernel has it back", code == "0", f"unbind: exit {code}")
+    refused_by_link(vm, firewall, table, "a VF is taken away: packets to it are dropped under their reason", 1, question)
+    table.row("a VF is taken away: it is logged", "the device was taken away" in firewall.log())
+
+
 def stop(firewall, table):
     code = firewall.stop()
     table.row("SIGTERM ends it with exit code 0", code == "0", f"exit code {code}" if code else "it did not end")
@@ -218,6 +301,8 @@ def check_all(vm, table):
         allowed(vm, firewall, table)
         denied(vm, firewall, table)
         inspected(vm, firewall, table)
+        reset_by_pf(vm, firewall, table)
+        taken_away(vm, firewall, table)
         accounting(firewall, table)
         stop(firewall, table)
     isolation(vm, table)

@@ -9,7 +9,13 @@
 /* Sends a SYN with these options through the worker; the MSS that came out, 0 when nothing has one. Its checksums are checked. */
 static unsigned int clamped(uint8_t family, uint8_t flags, const uint8_t *options, size_t len, const uint8_t *expected)
 {
-	const struct sp_frame_spec spec = {.family = family, .tcp_flags = flags, .tcp_options = options, .tcp_options_len = len};
+	static const uint8_t payload[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+	const struct sp_frame_spec spec = {.family = family,
+		.tcp_flags = flags,
+		.tcp_options = options,
+		.tcp_options_len = len,
+		.payload = payload,
+		.payload_len = sizeof(payload)};
 	uint8_t bytes[SP_FRAME_MAX];
 	const uint8_t *out;
 	struct sp_frame frame;
@@ -26,6 +32,7 @@ static unsigned int clamped(uint8_t family, uint8_t flags, const uint8_t *option
 	out = rte_pktmbuf_read(mbuf, 0, mbuf->pkt_len, bytes);
 	assert_true(sp_frame_checksums_ok(out, mbuf->pkt_len));
 	assert_memory_equal(out + frame.l4 + 20, expected, len);
+	assert_memory_equal(out + frame.payload, payload, sizeof(payload));
 	for (size_t i = 0; i + 3 < len; i++)
 		if (expected[i] == 2 && expected[i + 1] == 4)
 			mss = (unsigned int)(out[frame.l4 + 20 + i + 2] << 8 | out[frame.l4 + 20 + i + 3]);

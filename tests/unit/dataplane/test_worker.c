@@ -138,6 +138,28 @@ static void full_transmit_queue_drops_and_counts(void **unused)
 	lab_stop();
 }
 
+/* What a tx buffer holds is neither sent nor lost: it is held. */
+static void transmit_buffer_is_accounted_for(void **unused)
+{
+	struct sp_worker *worker;
+	struct sp_frame frame;
+
+	(void)unused;
+	start(1, RULES("\"10 allow udp\""));
+	worker = lab.dataplane->workers[0];
+	sp_frame_build(&frame, &dns);
+	for (unsigned int n = 1; n <= SP_TX_BUFFER + 1; n++) {
+		sp_count(&worker->stats.built, 1);
+		sp_tx_queue(worker, OUT, sp_frame_mbuf(lab_pool, frame.bytes, frame.len));
+		lab_balance(n <= SP_TX_BUFFER ? n : 1); /* a full buffer is sent to make room */
+	}
+	sp_tx_flush(worker, OUT);
+	lab_balance(0);
+	assert_int_equal(lab_stats().tx_bytes, (SP_TX_BUFFER + 1) * frame.len);
+	assert_int_equal(lab_count(OUT), SP_TX_BUFFER + 1);
+	lab_stop();
+}
+
 /* Every sample frame, whole and cut into segments of odd sizes, comes out as it went in. */
 static void segments_pass_through_every_stage(void **unused)
 {
@@ -391,6 +413,7 @@ int main(void)
 		cmocka_unit_test(answers_are_as_many_as_the_rate_says),
 		cmocka_unit_test(port_without_peer_and_port_without_link_drop),
 		cmocka_unit_test(full_transmit_queue_drops_and_counts),
+		cmocka_unit_test(transmit_buffer_is_accounted_for),
 		cmocka_unit_test(segments_pass_through_every_stage),
 		cmocka_unit_test(frames_without_ip_meet_builtin_ethertype_and_default),
 		cmocka_unit_test(neighbour_discovery_passes_from_the_link_only),

@@ -262,6 +262,114 @@ static void a_silent_server_is_left(void **state)
 	finish(&s);
 }
 
+#define STREAM "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+struct heard {
+	char text[256];
+	unsigned int lines, stop_at;
+};
+
+static int hear(void *context, const char *line, size_t len)
+{
+	struct heard *heard = context;
+
+	assert_int_equal(strlen(line), len);
+	strcat(heard->text, line);
+	strcat(heard->text, "|");
+	return ++heard->lines == heard->stop_at ? 7 : 0;
+}
+
+static int follow(struct server *s, const char *text, size_t piece, struct heard *heard, struct sp_http_answer *answer, char why[256])
+{
+	const struct sp_http_follower follower = {.line = hear, .context = heard};
+	int rc;
+
+	s->answer = text;
+	s->size = strlen(text);
+	s->piece = piece;
+	start(s);
+	rc = sp_http_follow(path, &get, &follower, answer, why, 256);
+	finish(s);
+	return rc;
+}
+
+static void a_stream_is_followed_line_by_line(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned int stop_at;
+		int rc;
+		const char *lines;
+	} cases[] = {
+		{STREAM "4\r\nabc\n\r\n0\r\n\r\n", 0, 0, "abc|"},
+		{STREAM "6\r\nab\ncd\n\r\n3\r\nef\n\r\n0\r\n\r\n", 0, 0, "ab|cd|ef|"},
+		{STREAM "2\r\nab\r\n1\r\nc\r\n3\r\nd\ne\r\n1\r\n\n\r\n0\r\n\r\n", 0, 0, "abcd|e|"},
+		{STREAM "6\r\nab\ncd\n\r\n3\r\nef\n\r\n0\r\n\r\n", 2, 7, "ab|cd|"},
+		{STREAM "4\r\nabc\n\r\n", 0, -EPROTO, "abc|"},
+		{STREAM "4\r\nabc\nXX0\r\n\r\n", 0, -EPROTO, ""},
+		{STREAM "nonsense\r\n", 0, -EPROTO, ""},
+		{STREAM "FFFFFFFFFFFFFFFF\r\nabc\n\r\n", 0, -EFBIG, ""},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", 0, -EPROTO, ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (size_t piece = 1; piece < 200; piece += piece < 4 ? 1 : 60) {
+			struct heard heard = {.stop_at = cases[i].stop_at};
+			struct sp_http_answer answer;
+			struct server s = {0};
+			char why[256] = "";
+
+			assert_int_equal(follow(&s, cases[i].text, piece, &heard, &answer, why), cases[i].rc);
+			assert_string_equal(heard.text, cases[i].lines);
+			assert_int_equal(why[0] != '\0', cases[i].rc < 0);
+			sp_http_clear(&answer);
+		}
+}
+
+static void a_refused_stream_is_an_answer(void **state)
+{
+	struct sp_http_answer answer;
+	struct heard heard = {0};
+	struct server s = {0};
+	char why[256] = "";
+
+	(void)state;
+	assert_int_equal(follow(&s, "HTTP/1.1 503 No\r\nContent-Length: 7\r\n\r\n{\"a\":1}", 5, &heard, &answer, why), 0);
+	assert_int_equal(answer.status, 503);
+	assert_string_equal(answer.body, "{\"a\":1}");
+	assert_int_equal(heard.lines, 0);
+	sp_http_clear(&answer);
+}
+
+static void on_alarm(int number)
+{
+	(void)number;
+}
+
+/* A signal that is only let in while it waits ends it; one that came before is not missed. */
+static void a_signal_ends_the_following(void **state)
+{
+	const struct sigaction action = {.sa_handler = on_alarm};
+	struct server s = {.hang = true, .answer = STREAM "4\r\nabc\n\r\n", .size = sizeof(STREAM "4\r\nabc\n\r\n") - 1, .piece = 4096};
+	struct heard heard = {0};
+	sigset_t usr, before;
+	const struct sp_http_follower follower = {.line = hear, .context = &heard, .mask = &before};
+	struct sp_http_answer answer;
+	char why[256] = "";
+
+	(void)state;
+	sigaction(SIGUSR1, &action, NULL);
+	sigemptyset(&usr);
+	sigaddset(&usr, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &usr, &before);
+	start(&s);
+	pthread_kill(pthread_self(), SIGUSR1);
+	assert_int_equal(sp_http_follow(path, &get, &follower, &answer, why, sizeof(why)), -EINTR);
+	finish(&s);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 static void no_socket_says_what_to_do(void **state)
 {
 	struct sp_http_answer answer;
@@ -357,6 +465,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_request_says_what_it_carries, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refusal_during_the_body_is_heard, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_silent_server_is_left, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_stream_is_followed_line_by_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_refused_stream_is_an_answer, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_signal_ends_the_following, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_socket_says_what_to_do, setup, teardown),
 		cmocka_unit_test(numbers_for_people),
 		cmocka_unit_test(tables_fit),

@@ -250,6 +250,38 @@ static void drops_and_alerts(void **state)
 	json_decref(json);
 }
 
+static void a_flow_start_and_what_was_withheld(void **state)
+{
+	struct sp_event event = {.type = SP_EVENT_FLOW_START, .key = key_of("10.0.0.1", "192.0.2.10", IPPROTO_UDP, 1, 2), .rule = 7};
+	struct sp_eve_names names = {0};
+	json_t *json = parsed(&event, &names);
+
+	(void)state;
+	assert_string_equal(text_at(json, NULL, "event_type"), "flow");
+	assert_string_equal(text_at(json, "flow", "event"), "start");
+	assert_string_equal(text_at(json, "flow", "state"), "new");
+	assert_null(json_object_get(json, "suppressed"));
+	json_decref(json);
+	event.suppressed = UINT32_MAX;
+	json = parsed(&event, &names);
+	assert_int_equal(number_at(json, NULL, "suppressed"), UINT32_MAX);
+	json_decref(json);
+}
+
+static void a_loss_is_a_line(void **state)
+{
+	char line[SP_EVE_LOST_MAX];
+	size_t len = sp_eve_lost(UINT64_MAX / 2, "reader", line);
+	json_t *json = json_loadb(line, len, 0, NULL);
+
+	(void)state;
+	assert_int_equal(line[len - 1], '\n');
+	assert_string_equal(text_at(json, NULL, "event_type"), "lost");
+	assert_int_equal(number_at(json, NULL, "lost"), INT64_MAX);
+	assert_string_equal(text_at(json, NULL, "where"), "reader");
+	json_decref(json);
+}
+
 static void names_cannot_break_a_line(void **state)
 {
 	static const struct {
@@ -575,6 +607,34 @@ static void lost_events_are_told(void **state)
 	assert_int_equal(counters.lost, 0);
 }
 
+static unsigned int lost_lines, other_lines;
+
+static void check_lost(json_t *json)
+{
+	if (strcmp(text_at(json, NULL, "event_type"), "lost") != 0) {
+		other_lines++;
+		return;
+	}
+	assert_int_equal(number_at(json, NULL, "lost"), 11);
+	assert_string_equal(text_at(json, NULL, "where"), "ring");
+	lost_lines++;
+}
+
+static void lost_events_leave_a_line(void **state)
+{
+	struct sp_events *events;
+
+	(void)state;
+	lost_lines = other_lines = 0;
+	for (unsigned int i = 0; i < SP_EVENT_RING_SIZE + 10; i++)
+		post(1, SP_EVENT_DROP, i, 0);
+	events = start(path, 0);
+	sp_events_stop(events);
+	read_lines(path, check_lost);
+	assert_int_equal(lost_lines, 1);
+	assert_int_equal(other_lines, SP_EVENT_RING_SIZE - 1);
+}
+
 static void a_path_that_cannot_be_opened_says_so(void **state)
 {
 	const struct sp_events_config missing = {.path = "/nonexistent/eve.json"}, no_file = {.path = folder};
@@ -595,6 +655,8 @@ int main(void)
 		cmocka_unit_test(a_flow_end),
 		cmocka_unit_test(flow_ids_stay_apart_and_exact),
 		cmocka_unit_test(drops_and_alerts),
+		cmocka_unit_test(a_flow_start_and_what_was_withheld),
+		cmocka_unit_test(a_loss_is_a_line),
 		cmocka_unit_test(names_cannot_break_a_line),
 		cmocka_unit_test_setup_teardown(stop_writes_everything, setup, teardown),
 		cmocka_unit_test_setup_teardown(alerts_carry_the_message_of_their_ruleset, setup, teardown),
@@ -604,6 +666,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_full_disk_is_counted_and_nothing_waits, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_reopen_that_fails_keeps_the_old_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(lost_events_are_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(lost_events_leave_a_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_path_that_cannot_be_opened_says_so, setup, teardown),
 	};
 

@@ -148,7 +148,6 @@ static void test_large_refused(void **state)
 	assert_large_refused("a=[", "\"\",", size, "more than 1310720 values");
 	assert_large_refused("a", "a", size, "more than 64 bytes");
 	assert_large_refused("a=", "1", size, "32 bits");
-	assert_large_refused("a={", "b=1;", size, "group of more than 4096 members");
 	assert_large_refused("a=\"", "\\q", 3000, "unknown escape");
 	assert_large_refused("a=1;", "\1", size, "byte 0x01");
 }
@@ -157,7 +156,7 @@ static void test_large_refused(void **state)
 static void test_many_large_groups(void **state)
 {
 	enum { GROUPS = 40, MEMBERS = 4000 };
-	char *input = malloc(GROUPS * (MEMBERS * 5 + 8));
+	char *input = malloc(GROUPS * (MEMBERS * 8 + 8));
 	char *p = input;
 
 	(void)state;
@@ -166,12 +165,120 @@ static void test_many_large_groups(void **state)
 	for (int i = 0; i < GROUPS; i++) {
 		*p++ = '{';
 		for (int j = 0; j < MEMBERS; j++)
-			p += sprintf(p, "b=1;");
+			p += sprintf(p, "b%04d=1;", j);
 		p += sprintf(p, "},");
 	}
 	p += sprintf(p, ");");
 	assert_refused(input, (size_t)(p - input), 1, "too many large groups");
 	free(input);
+}
+
+/* `count` times the text, %d in it the number of the time, between head and tail. */
+static char *repeated(const char *head, const char *format, int count, const char *tail)
+{
+	char *text = malloc(strlen(head) + strlen(tail) + (size_t)count * (strlen(format) + 16) + 1);
+	char *p = text;
+
+	assert_non_null(text);
+	p += sprintf(p, "%s", head);
+	for (int i = 0; i < count; i++)
+		p += sprintf(p, format, i, i, i);
+	strcpy(p, tail);
+	return text;
+}
+
+/* What libconfig would read for long, and refuse or see refused, ends in the scan. */
+static void test_refused_before_libconfig(void **state)
+{
+	static const struct {
+		const char *head, *format, *tail, *says;
+		int taken, refused; /* times; taken 0: not tried */
+	} cases[] = {
+		{"a={", "b%d=1;", "};", "group of more than 4096 members", 4096, 4097},
+		{"a=(", "{a%d=1;b%d=2;c%d=3;},", ");", "more than 786432 settings", 1 << 17, (1 << 18) + 1},
+		{"rules=(", "\"%d\",", ");", "too many rules: at most 131072", 131072, 131073},
+		{"rules=(", "%d,", ");", "too many rules", 131072, 131073},
+		{"rules=[", "%d,", "];", "too many rules", 131072, 131073}, /* an array is refused later, and must not cost more */
+		{"rules=(", "{id=%d;},", ");", "too many rules", 131072, 131073},
+		{"rules=({rules=(", "\"%d\",", ");});", "too many rules", 131072, 131073},
+		{"rules=(\"1\",{group=\"g\";rules=(", "\"%d\",", ");});", "too many rules", 131071, 131072},
+		{"rules=(", "{rules=(\"%d\",\"%d\");},", ");", "too many rules", 65536, 65537},
+		{"sets={rules=(", "\"%d\",", ");};", NULL, 131073, 0},
+		{"a=(", "\"%d\",", ");", NULL, 131073, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sp_scan_options options = {.file = "test.rules"};
+		char *text = repeated(cases[i].head, cases[i].format, cases[i].taken, cases[i].tail);
+		struct sp_diags diags = {0};
+		struct sp_scan scan;
+
+		if (sp_scan(text, strlen(text), &options, &scan, &diags) != 0)
+			fail_msg("case %zu: %s", i, diags.v[0].text);
+		sp_scan_free(&scan);
+		free(text);
+		if (cases[i].refused == 0)
+			continue;
+		text = repeated(cases[i].head, cases[i].format, cases[i].refused, cases[i].tail);
+		assert_refused(text, strlen(text), 1, cases[i].says);
+		free(text);
+	}
+}
+
+/* Strings apart from the text mean what libconfig would have read. */
+static void test_strings_apart(void **state)
+{
+	static const char input[] =
+		"a = \"\"; b = [ \"x\", \"\\\\s \\\"q\\\" \\n\\t\\r\\f/ \\\\n caf\xc3\xa9\" ]; c = 7; d = ( { e = \"last\\\\\" } );";
+	struct sp_scan_options options = {.file = "test.rules"};
+	struct sp_diags diags = {0};
+	struct sp_scan plain, apart;
+	config_t config;
+
+	(void)state;
+	assert_int_equal(sp_scan(input, strlen(input), &options, &plain, &diags), 0);
+	options.strings_apart = true;
+	assert_int_equal(sp_scan(input, strlen(input), &options, &apart, &diags), 0);
+	assert_null(strstr(apart.text, "last"));
+	config_init(&config);
+	assert_true(config_read_string(&config, plain.text));
+	assert_int_equal(apart.n_marks, 8);
+	assert_string_equal(apart.marks[0].string, "");
+	assert_null(apart.marks[1].string);
+	assert_string_equal(apart.marks[2].string, "x");
+	assert_string_equal(apart.marks[3].string, config_setting_get_string_elem(config_lookup(&config, "b"), 1));
+	assert_null(apart.marks[4].string);
+	assert_string_equal(apart.marks[7].string, "last\\");
+	assert_null(plain.marks[3].string);
+	config_destroy(&config);
+	assert_true(config_read_string(&config, apart.text));
+	assert_string_equal(config_setting_get_string_elem(config_lookup(&config, "b"), 1), "");
+	config_destroy(&config);
+	sp_scan_free(&plain);
+	sp_scan_free(&apart);
+}
+
+/* A name is its group's own: what libconfig would refuse is refused, and nothing else. */
+static void test_names_twice(void **state)
+{
+	static const char *const good[] = {
+		"a=1;b={a=1;};c={a=1;};", "a={a={a={};};};", "a=({b=1;},{b=2;});b=1;", "a=1;A=2;", "a={b=1;};c={b=1;d=({b=1;});e=1;};"};
+	static const char *const bad[] = {
+		"a=1;a=2;", "a={b=1;};a=2;", "a={b={c=1;};b=1;};", "a=({b=1;b=2;});", "x=1;a={b=1;};x=2;", "a={c=({b=1;});c=1;};"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		struct sp_scan_options options = {.file = "test.rules"};
+		struct sp_diags diags = {0};
+		struct sp_scan scan;
+
+		if (sp_scan(good[i], strlen(good[i]), &options, &scan, &diags) != 0)
+			fail_msg("%s: %s", good[i], diags.v[0].text);
+		sp_scan_free(&scan);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_refused(bad[i], strlen(bad[i]), 1, "is given twice in one group");
 }
 
 static void test_longest_string(void **state)
@@ -315,7 +422,7 @@ static void test_include(void **state)
 	(void)state;
 	write_file("rules/list.inc", "# comment\n\"from list\", // no newline");
 	write_file("rules/settings.inc", "b = 1;\nc = 1");
-	assert_int_equal(scan_main("a = ( \"one\",\n@include \"list.inc\"\n\"three\" );\n  @include \"settings.inc\"  # here\nb = 2;\n",
+	assert_int_equal(scan_main("a = ( \"one\",\n@include \"list.inc\"\n\"three\" );\n  @include \"settings.inc\"  # here\nd = 2;\n",
 				 &scan, &diags),
 		0);
 	assert_int_equal(scan.n_marks, 7);
@@ -326,8 +433,8 @@ static void test_include(void **state)
 	assert_int_equal(scan.marks[5].line, 2);
 	assert_non_null(strstr(scan.marks[5].file, "/settings.inc"));
 	config_init(&config);
-	assert_false(config_read_string(&config, scan.text)); /* b is there twice */
-	sp_scan_locate(&scan, config_error_line(&config), &file, &line);
+	assert_true(config_read_string(&config, scan.text));
+	sp_scan_locate(&scan, (int)config_setting_source_line(config_lookup(&config, "d")), &file, &line);
 	assert_int_equal(line, 5);
 	assert_non_null(strstr(file, "/main.rules"));
 	config_destroy(&config);
@@ -439,6 +546,9 @@ int main(void)
 		cmocka_unit_test(test_refuses),
 		cmocka_unit_test(test_large_refused),
 		cmocka_unit_test(test_many_large_groups),
+		cmocka_unit_test(test_refused_before_libconfig),
+		cmocka_unit_test(test_names_twice),
+		cmocka_unit_test(test_strings_apart),
 		cmocka_unit_test(test_longest_string),
 		cmocka_unit_test(test_marks_are_the_tree),
 		cmocka_unit_test(test_include),

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What happens to devices while the firewall runs: a link changes, the PF resets a VF, a device is taken away. Workers leave a port alone
+ * while it is paused (struct sp_port); sessions and counters stay as they are.
+ */
+#ifndef SP_VNF_PORT_EVENTS_H
+#define SP_VNF_PORT_EVENTS_H
+
+#include "mgmt/mgmt.h"
+#include "vnf/config.h"
+#include "vnf/launch.h"
+
+struct sp_port_events;
+
+/*
+ * Listens to the events of every port of the launch; both arguments must outlive it. NULL without memory. Main thread, after
+ * sp_launch_ports.
+ */
+struct sp_port_events *sp_port_events_begin(struct sp_launch *launch, const struct sp_config *config);
+
+/* From now on an event wakes the control loop of `mgmt`, instead of waiting for its next turn. */
+void sp_port_events_wake(struct sp_port_events *events, struct sp_mgmt *mgmt);
+
+/*
+ * Does what the events ask for: pauses a port, restarts its device (stop, reset, configure, start), gives up one that is gone. The argument
+ * is a struct sp_port_events. Control thread; may wait tens of milliseconds for the workers and as long as a driver for its device, a
+ * second when a PF does not answer.
+ */
+void sp_port_events_tick(void *events);
+
+/* Listens no more, and frees. Before the mgmt it wakes, and the launch, are gone. NULL is nothing. */
+void sp_port_events_end(struct sp_port_events *events);
+
+#endif
