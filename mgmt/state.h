@@ -47,7 +47,7 @@ struct sp_mgmt {
 	struct sp_dataplane *dataplane;
 	char *rules_path, *config_path, *mode; /* rules_path may be NULL: then PUT never persists and reload is refused */
 	char *rules_folder;
-	char *no_rules; /* what SP_DEGRADED_NO_RULES is about; NULL: the rules at start were the file's */
+	char *no_rules;              /* what SP_DEGRADED_NO_RULES is about; NULL: the rules at start were the file's */
 	void (*tick)(void *context); /* of the configuration; control thread */
 	void *tick_context;
 	struct sp_control control;

@@ -15,6 +15,9 @@
  */
 void sp_policy_check(const struct sp_policy *policy, struct sp_diags *diags);
 
+/* Expect lines times rules that a load may cost: about two seconds. */
+#define SP_EXPECT_WORK_MAX 40000000u
+
 /* Runs every `expect` line ("allow 10: PACKET"; the id may be left out, or be `default` or `builtin`) through explain's engine; a failing
  * one is an error with its line, naming what decided instead. */
 void sp_policy_expect(const struct sp_policy *policy, struct sp_diags *diags);

@@ -164,6 +164,13 @@ static void run_expect(const struct sp_policy *policy, const struct sp_expect *e
 
 void sp_policy_expect(const struct sp_policy *policy, struct sp_diags *diags)
 {
+	/* Each line walks the rules: a file must not buy minutes of the control thread with many of both. */
+	if (policy->n_expects != 0 && policy->n_rules > SP_EXPECT_WORK_MAX / policy->n_expects) {
+		sp_diag_error(diags, policy->file, policy->expects[0].line,
+			"%zu expect lines over %zu rules are too many to run at every load; keep their product below %u", policy->n_expects,
+			policy->n_rules, SP_EXPECT_WORK_MAX);
+		return;
+	}
 	for (size_t i = 0; i < policy->n_expects; i++)
 		run_expect(policy, &policy->expects[i], diags);
 }

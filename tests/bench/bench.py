@@ -286,6 +286,9 @@ def print_results(results, seconds):
     stages = report.stage_table(results["wire"])
     if stages:
         print(f"\n{stages}")
+        shared = min((e["core_share"] for e in results["wire"] if e.get("stages")), default=1)
+        if shared < 0.98:
+            print(f"Stages are timed by the clock: others had up to {1 - shared:.0%} of the core, and are in these figures.")
     print()
     for line in aims(results["wire"]):
         print(line)

@@ -189,3 +189,14 @@ def test_mss_is_clamped_and_checksums_hold(firewall):
         del packet[TCP].chksum
         assert Ether(bytes(packet))[TCP].chksum == was
 
+
+
+def test_expect_lines_are_bounded(firewall):
+    """Rules times expectations is the price of each load: a file that asks too much is refused at once."""
+    rules = ",".join(f'"{n} allow udp dport {1 + n % 65535}"' for n in range(1, 30001))
+    expects = ",".join('"drop: tcp 10.0.0.1 > 192.0.2.1:80"' for _ in range(2000))
+    path = firewall.path("bounded.rules")
+    with open(path, "w") as f:
+        f.write(f'version = 1; default = {{ action = "drop"; }}; rules = ({rules}); expect = ({expects});\n')
+    done = firewall.run("check", path)
+    assert done.returncode == 1 and "2000 expect lines" in done.stderr + done.stdout

@@ -382,7 +382,7 @@ static void *read_drops(void *arg)
 			if (!sp_drop_read(hammer->ring, SP_DROP_QUEUE_TX, i, &record))
 				continue;
 			mark = (uint8_t)record.length;
-			hammer->read++;
+			__atomic_fetch_add(&hammer->read, 1, __ATOMIC_RELAXED);
 			for (unsigned int b = 0; b < record.header_len; b++)
 				hammer->torn += record.header[b] != mark;
 		}
@@ -393,6 +393,7 @@ static void *read_drops(void *arg)
 static void readers_see_whole_records(void **unused)
 {
 	struct hammer hammer = {0};
+	struct sp_drop_record record;
 	struct rte_mbuf *mbuf;
 	pthread_t thread;
 
@@ -402,7 +403,8 @@ static void readers_see_whole_records(void **unused)
 	mbuf = rte_pktmbuf_alloc(lab_pool);
 	assert_non_null(rte_pktmbuf_append(mbuf, 256));
 	assert_int_equal(pthread_create(&thread, NULL, read_drops, &hammer), 0);
-	for (unsigned int i = 0; i < 2000000; i++) {
+	/* until the reader has met the writer often, whatever else the machine does */
+	for (unsigned int i = 0; i < 50000000 && __atomic_load_n(&hammer.read, __ATOMIC_RELAXED) < 4000000; i++) {
 		mbuf->pkt_len = mbuf->data_len = (uint16_t)(128 + i % 100);
 		memset(rte_pktmbuf_mtod(mbuf, void *), (uint8_t)mbuf->pkt_len, mbuf->pkt_len);
 		sp_drop_note_mbuf(lab.dataplane->workers[0], mbuf, OUT, SP_DROP_QUEUE_TX);
@@ -410,6 +412,11 @@ static void readers_see_whole_records(void **unused)
 	__atomic_store_n(&hammer.stop, 1, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
 	assert_int_equal(hammer.torn, 0);
+	/* one that is being written is no record */
+	assert_true(sp_drop_read(hammer.ring, SP_DROP_QUEUE_TX, 0, &record));
+	hammer.ring->record[SP_DROP_QUEUE_TX][0].sequence++;
+	assert_false(sp_drop_read(hammer.ring, SP_DROP_QUEUE_TX, 0, &record));
+	hammer.ring->record[SP_DROP_QUEUE_TX][0].sequence++;
 	rte_pktmbuf_free(mbuf);
 	lab_stop();
 }
