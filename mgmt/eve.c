@@ -182,8 +182,18 @@ static void add_flow(struct line *line, const struct sp_event *event, uint64_t w
 		event->why < SP_END_COUNT ? sp_flow_end_names[event->why] : "unknown");
 }
 
+/* A monitor rule matched: it would have decided, and the packet went on to the next rule. */
+static bool is_monitor(const struct sp_event *event)
+{
+	return event->type == SP_EVENT_DROP && event->verdict == SP_VERDICT_GOING;
+}
+
 static void add_drop(struct line *line, const struct sp_event *event)
 {
+	if (is_monitor(event)) {
+		add(line, ",\"monitor\":{\"len\":%u}", event->length);
+		return;
+	}
 	add(line, ",\"drop\":{\"len\":%u,\"reason\":\"%s\"},\"verdict\":{\"action\":\"%s\"}", event->length,
 		event->reason < SP_DROP_COUNT ? sp_drop_texts[event->reason].name : "unknown", verdict_name(event->verdict));
 }
@@ -225,7 +235,10 @@ size_t sp_eve_format(const struct sp_event *event, const struct sp_eve_names *na
 		add(&line, ",\"in_iface\":");
 		add_text(&line, names->port);
 	}
-	add(&line, ",\"event_type\":\"%s\"", event->type < sizeof(types) / sizeof(types[0]) ? types[event->type] : "unknown");
+	add(&line, ",\"event_type\":\"%s\"",
+		is_monitor(event)                                ? "monitor"
+		: event->type < sizeof(types) / sizeof(types[0]) ? types[event->type]
+								 : "unknown");
 	add_tuple(&line, &event->key);
 	if (event->rule != 0)
 		add(&line, ",\"rule\":%u", event->rule);

@@ -167,8 +167,8 @@ static void print_event(json_t *event)
 	static const struct {
 		const char *type;
 		void (*print)(json_t *event);
-	} printers[] = {{"flow", print_flow}, {"drop", print_drop}, {"alert", print_alert}, {"stats", print_stats}, {"audit", print_audit},
-		{"lost", print_lost}};
+	} printers[] = {{"flow", print_flow}, {"drop", print_drop}, {"monitor", print_packet}, {"alert", print_alert},
+		{"stats", print_stats}, {"audit", print_audit}, {"lost", print_lost}};
 	const char *type = sp_json_string(event, "event_type");
 	int64_t suppressed = sp_json_int(event, "suppressed");
 

@@ -185,6 +185,21 @@ static void a_flow_end(void **state)
 	json_decref(json);
 }
 
+static void a_monitor_rule_is_no_drop(void **state)
+{
+	struct sp_event event = {.type = SP_EVENT_DROP,
+		.verdict = SP_VERDICT_GOING,
+		.rule = 7,
+		.key = key_of("10.0.0.1", "192.0.2.10", IPPROTO_TCP, 40000, 443)};
+	struct sp_eve_names names = {0};
+	json_t *json = parsed(&event, &names);
+
+	(void)state;
+	assert_string_equal(json_string_value(json_object_get(json, "event_type")), "monitor");
+	assert_null(json_object_get(json, "drop"));
+	json_decref(json);
+}
+
 static void flow_ids_stay_apart_and_exact(void **state)
 {
 	static const uint64_t ids[] = {1, 2, (uint64_t)1 << 32, (uint64_t)1 << 56, (uint64_t)1 << 63, UINT64_MAX, UINT64_MAX - 1};
@@ -653,6 +668,7 @@ int main(void)
 		cmocka_unit_test(sha1_of_rfc_3174),
 		cmocka_unit_test(community_ids_of_the_specification),
 		cmocka_unit_test(a_flow_end),
+		cmocka_unit_test(a_monitor_rule_is_no_drop),
 		cmocka_unit_test(flow_ids_stay_apart_and_exact),
 		cmocka_unit_test(drops_and_alerts),
 		cmocka_unit_test(a_flow_start_and_what_was_withheld),
