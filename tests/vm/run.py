@@ -4,6 +4,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 
@@ -14,6 +15,7 @@ from scapy.packet import Raw  # noqa: E402
 
 from vm import Vm, VmLost  # noqa: E402
 
+RUN_SECONDS = 300  # all checks together, far more than they take
 START_TRIES = 3  # of the machine; what was tested once is never tried again
 CLIENT_MAC, SERVER_MAC = "02:00:00:00:0a:01", "02:00:00:00:0b:01"
 VF_MACS = ("02:00:00:00:00:10", "02:00:00:00:00:11")  # as guest_init.sh has the PFs set them
@@ -319,6 +321,10 @@ def start_machine(image, console):
     return None
 
 
+def too_late(*_):
+    raise TimeoutError(f"the checks were not done after {RUN_SECONDS} s")
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--image", required=True, help="folder with vmlinuz and initrd")
@@ -331,11 +337,14 @@ def main():
         return 1
     print(f"test-vm: the machine is up after {time.monotonic() - began:.0f} s; its console: {console}")
     table = Table()
+    signal.signal(signal.SIGALRM, too_late)
+    signal.alarm(RUN_SECONDS)
     try:
         check_all(vm, table)
     except (VmLost, TimeoutError, OSError) as error:
         table.row("the machine stays to the end", False, error)
     finally:
+        signal.alarm(0)
         vm.close()
     print(f"\n  {time.monotonic() - began:.0f} s\n{table.passed} passed, {table.failed} failed")
     return 0 if table.failed == 0 else 1

@@ -9,7 +9,7 @@ kept in a file. QEMU ends with close(), and by itself when this process dies.
 import os
 import queue
 import re
-import shlex
+import select
 import shutil
 import signal
 import socket
@@ -34,17 +34,15 @@ class Wire:
         self.frames = queue.Queue()
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
-        self.socket.settimeout(0.2)
+        self.socket.settimeout(10)  # a guest that takes nothing for so long hangs
         self.open = True
         self.thread = threading.Thread(target=self.listen, daemon=True)
         self.thread.start()
 
     def listen(self):
         while self.open:
-            try:
+            if select.select([self.socket], [], [], 0.2)[0]:
                 self.frames.put(self.socket.recv(65536))
-            except OSError:
-                continue
 
     def send(self, frames, pause=0.003):
         for frame in frames:
@@ -130,10 +128,13 @@ class Vm:
         except TimeoutError as error:
             raise VmLost(f"the guest was not up after {seconds} s") from error
 
+    def qemu_log(self):
+        with open(os.path.join(self.folder, "qemu.log"), errors="replace") as f:
+            return f.read().strip()
+
     def check_alive(self):
         if self.process.poll() is not None:
-            with open(os.path.join(self.folder, "qemu.log"), errors="replace") as f:
-                raise VmLost(f"QEMU ended with {self.process.returncode}: {f.read().strip()}")
+            raise VmLost(f"QEMU ended with {self.process.returncode}: {self.qemu_log()}")
 
     def until(self, pattern, seconds):
         """What the guest says up to and with the pattern. TimeoutError, VmLost."""
@@ -145,9 +146,14 @@ class Vm:
             self.check_alive()
             self.line.settimeout(min(left, 0.5))
             try:
-                self.text += self.line.recv(65536).decode(errors="replace")
+                said = self.line.recv(65536)
             except TimeoutError:
                 continue
+            except OSError as error:
+                raise VmLost(f"QEMU's serial line: {error}") from error
+            if not said:
+                raise VmLost(f"QEMU closed its serial line: {self.qemu_log()}")
+            self.text += said.decode(errors="replace")
         said, self.text = self.text[: found.end()], self.text[found.end() :]
         return said
 
@@ -166,19 +172,6 @@ class Vm:
     def run(self, command, seconds=20):
         self.begin(command)
         return self.finish(seconds)
-
-    def write_file(self, path, text):
-        """Writes a small text file in the guest."""
-        code, said = self.run(f"printf '%b' {shlex.quote(text.replace(chr(92), chr(92) * 2).replace(chr(10), chr(92) + 'n'))} >{path}")
-        if code != 0:
-            raise VmLost(f"{path} was not written: {said}")
-
-    def console(self):
-        try:
-            with open(self.console_path, errors="replace") as f:
-                return f.read()
-        except OSError:
-            return ""
 
     def close(self):
         if self.process is not None and self.process.poll() is None:
