@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "dataplane/trace.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "dataplane/stages.h"
+#include "dataplane/text.h"
 #include "rules/fields.h"
 #include "rules/names.h"
 
@@ -155,31 +153,12 @@ void sp_trace_stage(struct sp_worker *worker, enum sp_stage stage)
 
 /* --- as text ------------------------------------------------------------------------------------------------------------------- */
 
-struct text {
-	char *buf;
-	size_t size, n;
-};
-
-__attribute__((format(printf, 2, 3))) static void put(struct text *text, const char *fmt, ...)
-{
-	va_list args;
-	int n;
-
-	if (text->n + 1 >= text->size)
-		return;
-	va_start(args, fmt);
-	n = vsnprintf(text->buf + text->n, text->size - text->n, fmt, args);
-	va_end(args);
-	if (n > 0)
-		text->n = RTE_MIN(text->n + (size_t)n, text->size - 1);
-}
-
-static void put_rule(struct text *text, uint32_t id)
+static void put_rule(struct sp_text *text, uint32_t id)
 {
 	if (id == 0)
-		put(text, "the default");
+		sp_text_put(text, "the default");
 	else
-		put(text, "rule %u", id);
+		sp_text_put(text, "rule %u", id);
 }
 
 static const char *state_name(uint16_t state)
@@ -192,62 +171,62 @@ static const char *port_name(const struct sp_dataplane *dataplane, uint16_t port
 	return port < dataplane->n_ports ? dataplane->ports[port].name : "?";
 }
 
-static void put_parsed(struct text *text, const struct sp_trace_item *item)
+static void put_parsed(struct sp_text *text, const struct sp_trace_item *item)
 {
 	char name[16];
 
 	if (item->small == SP_FAMILY_NONE)
-		put(text, "no IP, %s", sp_ethertype_name((uint16_t)item->value, name));
+		sp_text_put(text, "no IP, %s", sp_ethertype_name((uint16_t)item->value, name));
 	else
-		put(text, "ipv%u %s", item->small, sp_proto_name((uint8_t)item->value, name));
+		sp_text_put(text, "ipv%u %s", item->small, sp_proto_name((uint8_t)item->value, name));
 }
 
-static void put_item(struct text *text, const struct sp_dataplane *dataplane, const struct sp_trace_item *item)
+static void put_item(struct sp_text *text, const struct sp_dataplane *dataplane, const struct sp_trace_item *item)
 {
 	switch (item->kind) {
 	case SP_TRACE_PARSED:
 		put_parsed(text, item);
 		break;
 	case SP_TRACE_HANDED:
-		put(text, "handed to the worker that owns the session");
+		sp_text_put(text, "handed to the worker that owns the session");
 		break;
 	case SP_TRACE_EGRESS:
-		put(text, "by %s", port_name(dataplane, item->small));
+		sp_text_put(text, "by %s", port_name(dataplane, item->small));
 		break;
 	case SP_TRACE_HIT:
 	case SP_TRACE_HIT_REPLY:
-		put(text, "hit%s (%s) of ", item->kind == SP_TRACE_HIT ? "" : " as reply", state_name(item->small));
+		sp_text_put(text, "hit%s (%s) of ", item->kind == SP_TRACE_HIT ? "" : " as reply", state_name(item->small));
 		put_rule(text, item->value);
 		break;
 	case SP_TRACE_MISS:
-		put(text, "miss");
+		sp_text_put(text, "miss");
 		break;
 	case SP_TRACE_ENDED:
-		put(text, "session ended");
+		sp_text_put(text, "session ended");
 		break;
 	case SP_TRACE_STATE:
-		put(text, "%s", state_name(item->small));
+		sp_text_put(text, "%s", state_name(item->small));
 		break;
 	case SP_TRACE_RULE:
 		put_rule(text, item->value);
 		break;
 	case SP_TRACE_NO_RULE:
-		put(text, "builtin");
+		sp_text_put(text, "builtin");
 		break;
 	case SP_TRACE_OPENED:
-		put(text, "session opened (%s)", state_name(item->small));
+		sp_text_put(text, "session opened (%s)", state_name(item->small));
 		break;
 	case SP_TRACE_SCANNED:
-		put(text, "%u patterns", item->small);
+		sp_text_put(text, "%u patterns", item->small);
 		if (item->small > 0)
-			put(text, ", first %u", item->value);
+			sp_text_put(text, ", first %u", item->value);
 		break;
 	case SP_TRACE_SENT:
-		put(text, "sent by %s", port_name(dataplane, item->small));
+		sp_text_put(text, "sent by %s", port_name(dataplane, item->small));
 		break;
 	case SP_TRACE_DROPPED:
 	case SP_TRACE_REJECTED:
-		put(text, "%s %s", item->kind == SP_TRACE_DROPPED ? "dropped" : "rejected",
+		sp_text_put(text, "%s %s", item->kind == SP_TRACE_DROPPED ? "dropped" : "rejected",
 			item->small < SP_DROP_COUNT ? sp_drop_texts[item->small].name : "?");
 		break;
 	default:
@@ -257,7 +236,7 @@ static void put_item(struct text *text, const struct sp_dataplane *dataplane, co
 
 size_t sp_trace_format(const struct sp_dataplane *dataplane, const struct sp_trace_item *items, unsigned int n, char *buf, size_t size)
 {
-	struct text text = {buf, size, 0};
+	struct sp_text text = {buf, size, 0};
 
 	buf[0] = '\0';
 	for (unsigned int k = 0; k < n; k++) {
@@ -265,9 +244,9 @@ size_t sp_trace_format(const struct sp_dataplane *dataplane, const struct sp_tra
 			continue;
 		/* what one stage says several things about is said after its name once */
 		if (k > 0 && items[k].stage == items[k - 1].stage)
-			put(&text, ", ");
+			sp_text_put(&text, ", ");
 		else
-			put(&text, "%s%s: ", k > 0 ? "; " : "", sp_stage_names[items[k].stage]);
+			sp_text_put(&text, "%s%s: ", k > 0 ? "; " : "", sp_stage_names[items[k].stage]);
 		put_item(&text, dataplane, &items[k]);
 	}
 	return text.n;

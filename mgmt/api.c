@@ -81,6 +81,17 @@ const char *sp_call_param(const struct sp_call *call, const char *name)
 	return MHD_lookup_connection_value(call->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
+bool sp_call_address(struct sp_call *call, bool *has, struct sp_addr_range *range)
+{
+	const char *text = sp_call_param(call, "ip"), *why = "not an address";
+
+	*has = text != NULL;
+	if (text == NULL || sp_addr_range_parse(text, strlen(text), range, &why) == 0)
+		return true;
+	sp_problem(&call->reply, 400, "bad-parameter", "ip takes an address, prefix or range: %s", why);
+	return false;
+}
+
 const char *sp_call_header(const struct sp_call *call, const char *name)
 {
 	return MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, name);

@@ -13,6 +13,7 @@
 
 #include "mgmt/control.h"
 #include "mgmt/reply.h"
+#include "rules/addr.h"
 
 #define SP_API_PARAMS_MAX  8
 #define SP_API_CONNECTIONS 512
@@ -62,6 +63,9 @@ void sp_api_abandon(const struct sp_api *api);
 
 /* Value of a query parameter, NULL when it is absent. Belongs to the call. */
 const char *sp_call_param(const struct sp_call *call, const char *name);
+
+/* The parameter `ip` as a range: *has says whether it is there. False when it is no address; then the reply is the problem. */
+bool sp_call_address(struct sp_call *call, bool *has, struct sp_addr_range *range);
 
 /* Who called. */
 struct sp_peer sp_call_peer(const struct sp_call *call);

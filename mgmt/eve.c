@@ -13,6 +13,7 @@
 
 #include "dataplane/session.h"
 #include "dataplane/verdict.h"
+#include "rules/utf8.h"
 
 #define NS_PER_SEC ((uint64_t)1000 * 1000 * 1000)
 
@@ -37,36 +38,15 @@ static void add(struct line *line, const char *fmt, ...)
 		line->len += (size_t)n;
 }
 
-/* Length of the UTF-8 sequence at s, or 0 when it is none (RFC 3629: no overlong forms, no surrogates, nothing over U+10FFFF). */
-static size_t utf8_length(const unsigned char *s)
-{
-	static const unsigned char first_min[] = {0, 0, 0xc2, 0xe0, 0xf0};
-	static const unsigned char first_max[] = {0, 0, 0xdf, 0xef, 0xf4};
-
-	if (s[0] < 0x80)
-		return 1;
-	for (size_t n = 2; n <= 4; n++) {
-		if (s[0] < first_min[n] || s[0] > first_max[n])
-			continue;
-		if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-			(s[0] == 0xf4 && s[1] > 0x8f))
-			return 0;
-		for (size_t i = 1; i < n; i++)
-			if ((s[i] & 0xc0) != 0x80) /* the end of the string fails here, too */
-				return 0;
-		return n;
-	}
-	return 0;
-}
-
 /* A JSON string, quotes included. Bytes that are no UTF-8 become U+FFFD. */
 static void add_text(struct line *line, const char *text)
 {
+	const unsigned char *s = (const unsigned char *)text, *end = s + strlen(text);
 	size_t start = line->len;
 
 	add(line, "\"");
-	for (const unsigned char *s = (const unsigned char *)text; *s != '\0' && line->len - start < SP_EVE_TEXT_MAX - 8;) {
-		size_t n = utf8_length(s);
+	while (s < end && line->len - start < SP_EVE_TEXT_MAX - 8) {
+		size_t n = sp_utf8_bytes(s, (size_t)(end - s));
 
 		if (n == 0)
 			add(line, "\\ufffd");

@@ -52,16 +52,10 @@ static bool filter_reason(struct sp_call *call, struct filter *filter)
 
 static bool filter_read(struct sp_call *call, struct filter *filter)
 {
-	const char *text = sp_call_param(call, "ip"), *why = "not an address";
 	uint64_t port = 0;
 
 	memset(filter, 0, sizeof(*filter));
-	if (text != NULL && sp_addr_range_parse(text, strlen(text), &filter->addr, &why) != 0) {
-		sp_problem(&call->reply, 400, "bad-parameter", "ip takes an address, prefix or range: %s", why);
-		return false;
-	}
-	filter->has_addr = text != NULL;
-	if (!sp_call_number(call, "port", 0, UINT16_MAX, &port))
+	if (!sp_call_address(call, &filter->has_addr, &filter->addr) || !sp_call_number(call, "port", 0, UINT16_MAX, &port))
 		return false;
 	filter->has_port = sp_call_param(call, "port") != NULL;
 	filter->port = rte_cpu_to_be_16((uint16_t)port);

@@ -71,20 +71,6 @@ static bool filter_rule(struct sp_call *call, struct sp_stream_filter *filter)
 	return true;
 }
 
-static bool filter_address(struct sp_call *call, struct sp_stream_filter *filter)
-{
-	const char *text = sp_call_param(call, "ip"), *why = "not an address";
-
-	if (text == NULL)
-		return true;
-	if (sp_addr_range_parse(text, strlen(text), &filter->addr, &why) != 0) {
-		sp_problem(&call->reply, 400, "bad-parameter", "ip takes an address, prefix or range: %s", why);
-		return false;
-	}
-	filter->has_addr = true;
-	return true;
-}
-
 /* --- the answer; all on the API thread but wake_follower ----------------------------------------------------------------------- */
 
 static void suspend_follower(void *context)
@@ -147,7 +133,7 @@ void sp_res_events(struct sp_call *call)
 	struct sp_stream_wait wait = {.sleep = suspend_follower, .wake = wake_follower};
 	struct follower *follower;
 
-	if (!filter_type(call, &filter) || !filter_rule(call, &filter) || !filter_address(call, &filter))
+	if (!filter_type(call, &filter) || !filter_rule(call, &filter) || !sp_call_address(call, &filter.has_addr, &filter.addr))
 		return;
 	follower = calloc(1, sizeof(*follower));
 	if (follower == NULL || info == NULL)

@@ -12,8 +12,8 @@
 #include "mgmt/publish.h"
 #include "mgmt/res.h"
 #include "mgmt/state.h"
+#include "rules/explain.h"
 #include "rules/names.h"
-#include "rules/rule_text.h"
 
 static json_t *log_json(uint8_t log)
 {
@@ -27,21 +27,6 @@ static json_t *log_json(uint8_t log)
 	default:
 		return json_string("both");
 	}
-}
-
-/* The canonical one-line form of the rule, with what it has from its group. */
-static json_t *text_json(const struct sp_rule *rule)
-{
-	size_t size = sp_rule_text_format(rule, false, NULL, 0) + 1;
-	char *text = malloc(size);
-	json_t *json;
-
-	if (text == NULL)
-		return NULL;
-	sp_rule_text_format(rule, false, text, size);
-	json = sp_json_text(text);
-	free(text);
-	return json;
 }
 
 static json_t *fields_json(const struct sp_rule *rule)
@@ -79,7 +64,7 @@ static json_t *rule_json(const struct sp_dataplane *dataplane, const struct sp_r
 	json_t *json = json_object();
 
 	json_object_set_new(json, "id", json_integer(rule->id));
-	json_object_set_new(json, "text", text_json(rule));
+	json_object_set_new(json, "text", sp_rule_text_json(rule));
 	json_object_set_new(json, "action", json_string(sp_action_name(rule->action)));
 	json_object_set_new(json, "file", sp_json_text(rule->file));
 	json_object_set_new(json, "line", json_integer(rule->line));

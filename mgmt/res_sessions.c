@@ -36,20 +36,6 @@ static int64_t now_ms(void)
 
 /* --- the filter --------------------------------------------------------------------------------------------------------------- */
 
-static bool filter_address(struct sp_call *call, struct sp_session_filter *filter)
-{
-	const char *text = sp_call_param(call, "ip"), *why = "not an address";
-
-	if (text == NULL)
-		return true;
-	if (sp_addr_range_parse(text, strlen(text), &filter->addr, &why) != 0) {
-		sp_problem(&call->reply, 400, "bad-parameter", "ip takes an address, prefix or range: %s", why);
-		return false;
-	}
-	filter->has_addr = true;
-	return true;
-}
-
 static bool filter_port(struct sp_call *call, struct sp_session_filter *filter)
 {
 	uint64_t port;
@@ -105,7 +91,8 @@ static bool filter_rule(struct sp_call *call, struct sp_session_filter *filter)
 static bool filter_read(struct sp_call *call, struct sp_session_filter *filter)
 {
 	memset(filter, 0, sizeof(*filter));
-	return filter_address(call, filter) && filter_port(call, filter) && filter_proto(call, filter) && filter_rule(call, filter);
+	return sp_call_address(call, &filter->has_addr, &filter->addr) && filter_port(call, filter) && filter_proto(call, filter) &&
+	       filter_rule(call, filter);
 }
 
 /* --- rows --------------------------------------------------------------------------------------------------------------------- */

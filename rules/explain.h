@@ -43,4 +43,7 @@ void sp_explain_print(const struct sp_policy *policy, const struct sp_packet_tex
 /* The same as JSON (jansson); the caller owns the reference. NULL on ENOMEM. */
 json_t *sp_explain_json(const struct sp_policy *policy, const struct sp_packet_text *packet, const struct sp_explain *explain);
 
+/* The canonical one-line form of a rule as a JSON string, with what it has from its group; the caller owns it. NULL on ENOMEM. */
+json_t *sp_rule_text_json(const struct sp_rule *rule);
+
 #endif

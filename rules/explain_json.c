@@ -25,7 +25,7 @@ static json_t *text_json(const char *text)
 	return json;
 }
 
-static json_t *rule_text_json(const struct sp_rule *rule)
+json_t *sp_rule_text_json(const struct sp_rule *rule)
 {
 	size_t size = sp_rule_text_format(rule, false, NULL, 0) + 1;
 	char *text = malloc(size);
@@ -120,7 +120,7 @@ static int add_decider(
 
 	if (explain->rule != SP_RULE_NONE) {
 		result |= add_rule(object, &policy->rules[explain->rule]);
-		result |= json_object_set_new(object, "text", rule_text_json(&policy->rules[explain->rule]));
+		result |= json_object_set_new(object, "text", sp_rule_text_json(&policy->rules[explain->rule]));
 	} else {
 		result |= json_object_set_new(object, "rule", json_null());
 		if (!explain->builtin && !explain->invalid) {
