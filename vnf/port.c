@@ -298,7 +298,9 @@ void sp_port_detach(struct sp_port *port)
 
 	if (!rte_eth_dev_is_valid_port(port->ethdev))
 		return;
-	rte_eth_dev_info_get(port->ethdev, &info);
+	/* A device that is gone may not answer any more; then there is nothing left to remove. */
+	if (rte_eth_dev_info_get(port->ethdev, &info) != 0)
+		info.device = NULL;
 	rte_eth_dev_stop(port->ethdev);
 	rte_eth_dev_close(port->ethdev);
 	port->ethdev = RTE_MAX_ETHPORTS;

@@ -100,7 +100,7 @@ static bool addresses(const struct sp_replay_frame *frame, struct sp_addr *src, 
 		if (frame->len < off + 2)
 			return false;
 		type = (uint16_t)(frame->data[off] << 8 | frame->data[off + 1]);
-		if (type != 0x8100 && type != 0x88a8)
+		if (type != 0x8100 && type != 0x88a8 && type != 0x9100 && type != 0x9200 && type != 0x9300)
 			break;
 	}
 	off += 2;

@@ -209,6 +209,11 @@ void sp_frame_build_error(struct sp_frame *frame, const struct sp_frame *about, 
 	sp_frame_build(frame, &spec);
 }
 
+static bool is_tpid(uint16_t type)
+{
+	return type == 0x8100 || type == 0x88a8 || type == 0x9100 || type == 0x9200 || type == 0x9300;
+}
+
 /* Where things lie in a frame of one IP packet without IPv6 extension headers. */
 struct layout {
 	const uint8_t *ip;
@@ -221,7 +226,7 @@ static bool find(const uint8_t *bytes, size_t len, struct layout *out)
 {
 	size_t off = 12, header;
 
-	while (off + 4 <= len && (get16(bytes + off) == 0x8100 || get16(bytes + off) == 0x88a8 || get16(bytes + off) == 0x9100))
+	while (off + 4 <= len && is_tpid(get16(bytes + off)))
 		off += 4;
 	if (off + 2 + 20 > len || (get16(bytes + off) != 0x0800 && get16(bytes + off) != 0x86dd))
 		return false;
