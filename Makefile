@@ -9,8 +9,8 @@ VERSION := 0.1.0
 BUILD_PACKAGES := gcc make pkg-config libc6-dev libdpdk-dev libibverbs-dev libxdp-dev libbpf-dev libelf-dev zlib1g-dev libnuma-dev libbsd-dev libhyperscan-dev \
 	libconfig-dev libjansson-dev libpcap-dev libmicrohttpd-dev
 LINT_PACKAGES := clang clang-format cppcheck shellcheck git
-TEST_PACKAGES := clang libclang-rt-dev libcmocka-dev python3 python3-pytest python3-scapy iproute2 ethtool nginx curl iperf3 iputils-ping tcpdump tshark netcat-openbsd util-linux
-DEMO_PACKAGES := python3 iproute2 ethtool nginx curl iputils-ping
+TEST_PACKAGES := clang libclang-rt-dev libcmocka-dev python3 python3-pytest python3-scapy iproute2 ethtool nginx curl iperf3 iputils-ping tcpdump tshark util-linux procps mount
+DEMO_PACKAGES := python3 iproute2 ethtool nginx curl iputils-ping procps
 APT := DEBIAN_FRONTEND=noninteractive apt-get -q
 AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo )env
 
