@@ -219,7 +219,7 @@ static void search(
 	}
 }
 
-void sp_classify_burst(struct sp_worker *worker, const struct sp_port *port)
+void sp_classify_burst(struct sp_worker *worker)
 {
 	struct sp_burst *burst = &worker->burst;
 	struct sp_match matches[SP_BURST_MAX];
@@ -227,7 +227,6 @@ void sp_classify_burst(struct sp_worker *worker, const struct sp_port *port)
 	uint8_t packet_of[SP_BURST_MAX];
 	unsigned int n = 0;
 
-	(void)port;
 	for (unsigned int i = 0; i < burst->n; i++) {
 		if (burst->verdict[i] != SP_VERDICT_GOING || burst->session[i] != SP_SESSION_NONE)
 			continue;

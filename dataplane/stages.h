@@ -27,7 +27,7 @@ void sp_state_burst(struct sp_worker *worker);
 void sp_state_packet(struct sp_worker *worker, unsigned int i, unsigned int passed);
 
 /* classify.c: misses meet the rules; what is allowed opens a session (admit.c). */
-void sp_classify_burst(struct sp_worker *worker, const struct sp_port *port);
+void sp_classify_burst(struct sp_worker *worker);
 
 /* admit.c: opens a session for packet i under `rule` (NULL: the default), after its limits. Drops the packet when it may not. */
 void sp_admit_packet(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule);

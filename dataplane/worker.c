@@ -93,7 +93,7 @@ void sp_worker_burst(struct sp_worker *worker, const struct sp_port *port, bool 
 	sp_rematch_burst(worker);
 	sp_state_burst(worker);
 	stage_done(worker, SP_STAGE_STATE);
-	sp_classify_burst(worker, port);
+	sp_classify_burst(worker);
 	stage_done(worker, SP_STAGE_CLASSIFY);
 	sp_inspect_burst(worker);
 	stage_done(worker, SP_STAGE_INSPECT);
