@@ -88,6 +88,18 @@ static inline bool sp_mbuf_is_sole_owner(const struct rte_mbuf *mbuf)
 	return !RTE_MBUF_HAS_EXTBUF(mbuf) || rte_mbuf_ext_refcnt_read(mbuf->shinfo) == 1;
 }
 
+/* Notes the length of each frame, which outlives its mbuf here; returns their sum. */
+static inline uint64_t sp_burst_measure(struct sp_burst *burst)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned int i = 0; i < burst->n; i++) {
+		burst->length[i] = burst->mbuf[i]->pkt_len;
+		bytes += burst->length[i];
+	}
+	return bytes;
+}
+
 /* Drops packet i under a reason. The one way to drop inside the stages: the last stage frees and counts. */
 static inline void sp_burst_drop(struct sp_burst *burst, unsigned int i, enum sp_drop_reason reason)
 {

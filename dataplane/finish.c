@@ -39,21 +39,46 @@ static void answer(struct sp_worker *worker, unsigned int i, const struct sp_por
 	sp_tx_queue(worker, port->index, built);
 }
 
+static inline void count_slot(struct sp_worker *worker, uint32_t slot, uint32_t packets, uint64_t bytes)
+{
+	struct sp_rule_counters *counters;
+
+	if (slot == SP_SLOT_NONE)
+		return;
+	counters = sp_slot_counters(worker, slot);
+	sp_count(&counters->packets, packets);
+	sp_count(&counters->bytes, bytes);
+}
+
+/* Rules get their packets and bytes; runs of packets of one rule in one go. */
+static void count_rules(struct sp_worker *worker, const struct sp_burst *burst)
+{
+	uint32_t slot = SP_SLOT_NONE, packets = 0;
+	uint64_t bytes = 0;
+
+	for (unsigned int i = 0; i < burst->n; i++) {
+		if (burst->slot[i] != slot) {
+			count_slot(worker, slot, packets, bytes);
+			slot = burst->slot[i];
+			packets = 0;
+			bytes = 0;
+		}
+		packets++;
+		bytes += burst->length[i];
+	}
+	count_slot(worker, slot, packets, bytes);
+}
+
 void sp_finish_burst(struct sp_worker *worker, const struct sp_port *port)
 {
 	struct sp_burst *burst = &worker->burst;
 	struct rte_mbuf *dropped[SP_BURST_MAX];
 	unsigned int n_dropped = 0;
 
+	count_rules(worker, burst);
 	for (unsigned int i = 0; i < burst->n; i++) {
 		uint8_t verdict = burst->verdict[i];
 
-		if (burst->slot[i] != SP_SLOT_NONE) {
-			struct sp_rule_counters *counters = sp_slot_counters(worker, burst->slot[i]);
-
-			sp_count(&counters->packets, 1);
-			sp_count(&counters->bytes, burst->length[i]);
-		}
 		if (verdict != SP_VERDICT_DROP && verdict != SP_VERDICT_REJECT)
 			continue;
 		if (verdict == SP_VERDICT_REJECT)

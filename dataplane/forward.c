@@ -16,38 +16,72 @@ void sp_egress_burst(struct sp_worker *worker, const struct sp_port *port)
 	struct sp_burst *burst = &worker->burst;
 	const struct sp_port *peer = port->peer == SP_NO_PORT ? NULL : &worker->dataplane->ports[port->peer];
 
-	for (unsigned int i = 0; i < burst->n; i++) {
+	for (unsigned int i = 0; i < SP_BURST_MAX; i++)
 		burst->egress[i] = port->peer;
-		if (burst->verdict[i] == SP_VERDICT_GOING && peer != NULL)
+	for (unsigned int i = 0; i < burst->n && peer != NULL; i++)
+		if (burst->verdict[i] == SP_VERDICT_GOING)
 			burst->packet[i].zone_to = peer->zone[burst->packet[i].key.vlan & 0xfff];
+}
+
+/* Why packets cannot leave by a port now; SP_DROP_NONE when they can. */
+static enum sp_drop_reason closed(const struct sp_dataplane *dataplane, uint16_t egress)
+{
+	const struct sp_port *port;
+
+	if (egress == SP_NO_PORT)
+		return SP_DROP_ROUTE_NO_EGRESS;
+	port = &dataplane->ports[egress];
+	if ((port->pass_link && !__atomic_load_n(&port->link_up, __ATOMIC_RELAXED)) || __atomic_load_n(&port->paused, __ATOMIC_RELAXED))
+		return SP_DROP_ROUTE_LINK_DOWN;
+	return SP_DROP_NONE;
+}
+
+/* The packets of `run` leave by one port. */
+static void forward_run(struct sp_worker *worker, uint16_t egress, const uint8_t *run, unsigned int n)
+{
+	struct sp_burst *burst = &worker->burst;
+	enum sp_drop_reason reason = closed(worker->dataplane, egress);
+	struct sp_tx_buffer *tx;
+	struct rte_mbuf **to;
+	uint32_t bytes = 0;
+
+	for (unsigned int i = 0; i < n && reason != SP_DROP_NONE; i++)
+		sp_burst_drop(burst, run[i], reason);
+	if (reason != SP_DROP_NONE)
+		return;
+	tx = &worker->tx[egress];
+	if (tx->n + n > SP_TX_BUFFER)
+		sp_tx_flush(worker, egress);
+	to = &tx->mbuf[tx->n];
+	for (unsigned int i = 0; i < n; i++) {
+		burst->verdict[run[i]] = SP_VERDICT_ALLOW;
+		to[i] = burst->mbuf[run[i]];
+		bytes += burst->length[run[i]];
 	}
+	for (unsigned int i = 0; i < n && unlikely(worker->captures != NULL); i++)
+		sp_capture_packet(worker, run[i], SP_CAPTURE_TX, egress);
+	tx->n += n;
+	tx->bytes += bytes;
+	sp_count(&worker->stats.tx_held, n);
 }
 
 void sp_forward_burst(struct sp_worker *worker)
 {
-	struct sp_dataplane *dataplane = worker->dataplane;
 	struct sp_burst *burst = &worker->burst;
+	uint8_t run[SP_BURST_MAX];
+	unsigned int n = 0;
 
 	for (unsigned int i = 0; i < burst->n; i++) {
-		const struct sp_port *egress;
-
-		if (burst->verdict[i] != SP_VERDICT_GOING)
+		if (burst->verdict[i] != SP_VERDICT_GOING && burst->verdict[i] != SP_VERDICT_SETTLED)
 			continue;
-		if (burst->egress[i] == SP_NO_PORT) {
-			sp_burst_drop(burst, i, SP_DROP_ROUTE_NO_EGRESS);
-			continue;
+		if (n > 0 && burst->egress[i] != burst->egress[run[0]]) {
+			forward_run(worker, burst->egress[run[0]], run, n);
+			n = 0;
 		}
-		egress = &dataplane->ports[burst->egress[i]];
-		if ((egress->pass_link && !__atomic_load_n(&egress->link_up, __ATOMIC_RELAXED)) ||
-			__atomic_load_n(&egress->paused, __ATOMIC_RELAXED)) {
-			sp_burst_drop(burst, i, SP_DROP_ROUTE_LINK_DOWN);
-			continue;
-		}
-		burst->verdict[i] = SP_VERDICT_ALLOW;
-		if (unlikely(worker->captures != NULL))
-			sp_capture_packet(worker, i, SP_CAPTURE_TX, egress->index);
-		sp_tx_queue(worker, egress->index, burst->mbuf[i]);
+		run[n++] = (uint8_t)i;
 	}
+	if (n > 0)
+		forward_run(worker, burst->egress[run[0]], run, n);
 }
 
 void sp_tx_queue(struct sp_worker *worker, unsigned int port, struct rte_mbuf *mbuf)

@@ -77,15 +77,11 @@ static inline uint64_t sp_key_finish(uint64_t one, uint64_t other, uint64_t meta
 #define SP_KEY_META_OFFSET 4
 static_assert(offsetof(struct sp_key, vlan) == SP_KEY_META_OFFSET && offsetof(struct sp_key, aux) == SP_KEY_META_OFFSET + 8, "key layout");
 
-/* sp_key_hash of a key known to be IPv4. Reads its first SP_KEY4_BYTES only. */
-static inline uint64_t sp_key_hash4(const struct sp_key *key)
+/* sp_key_hash of the IPv4 key with these words: ports, the eight bytes from vlan to proto, addresses, each as it stands in memory. */
+static inline uint64_t sp_key_hash4_words(uint32_t ports, uint64_t meta, uint64_t addresses)
 {
-	uint32_t ports;
-	uint64_t meta, addresses, one, other;
+	uint64_t one, other;
 
-	memcpy(&ports, key, sizeof(ports));
-	memcpy(&meta, (const uint8_t *)key + SP_KEY_META_OFFSET, sizeof(meta));
-	memcpy(&addresses, &key->v4, sizeof(addresses));
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	one = (addresses & UINT32_MAX) | (uint64_t)(ports & 0xffff) << 32;
 	other = addresses >> 32 | (uint64_t)(ports >> 16) << 32;
@@ -95,6 +91,18 @@ static inline uint64_t sp_key_hash4(const struct sp_key *key)
 #endif
 	return sp_key_finish(sp_key_fold(one ^ sp_key_secret.endpoint[0], sp_key_secret.factor),
 		sp_key_fold(other ^ sp_key_secret.endpoint[0], sp_key_secret.factor), meta);
+}
+
+/* sp_key_hash of a key known to be IPv4. Reads its first SP_KEY4_BYTES only. */
+static inline uint64_t sp_key_hash4(const struct sp_key *key)
+{
+	uint32_t ports;
+	uint64_t meta, addresses;
+
+	memcpy(&ports, key, sizeof(ports));
+	memcpy(&meta, (const uint8_t *)key + SP_KEY_META_OFFSET, sizeof(meta));
+	memcpy(&addresses, &key->v4, sizeof(addresses));
+	return sp_key_hash4_words(ports, meta, addresses);
 }
 
 /* One IPv6 endpoint. The port is spread by a secret factor first: whoever chooses a whole /64 still cannot cancel it. */

@@ -167,13 +167,6 @@ static __rte_noinline enum sp_drop_reason parse_whole(const struct sp_port *port
 	return parse_layers(port, &parse);
 }
 
-/* What parse_fast found, in the sizes in which the hash reads it: a narrower store would hold the wider load up. */
-struct fast {
-	const uint8_t *frame;
-	uint32_t l3_off, l4_off, end;
-	uint64_t meta;
-};
-
 /* The eight bytes of the key from vlan to proto, as one word. */
 static inline uint64_t fast_meta(uint16_t vlan, uint16_t domain, uint8_t family, uint8_t proto)
 {
@@ -184,62 +177,74 @@ static inline uint64_t fast_meta(uint16_t vlan, uint16_t domain, uint8_t family,
 #endif
 }
 
-/* TCP and UDP of the common shape: fills everything of the packet but key addresses, dscp and hash. */
-static inline bool fast_l4(struct fast *fast, uint8_t proto, struct sp_packet *packet)
+/*
+ * TCP and UDP of the common shape: `len` bytes at l4, which is l4_off bytes into the frame. Fills everything of the packet but key
+ * addresses, dscp, zone_from and hash. Returns the ports as they stand in the key, 0 when the shape is another.
+ */
+static inline uint32_t fast_l4(const uint8_t *l4, uint32_t len, uint32_t l4_off, uint64_t meta, uint8_t proto, struct sp_packet *packet)
 {
-	const uint8_t *l4 = fast->frame + fast->l4_off;
-	uint32_t len = fast->end - fast->l4_off, header, total, ports;
+	uint32_t header, total, ports;
 	uint8_t flags = 0;
 
 	if (len < SP_UDP_BYTES)
-		return false;
-	if (proto == IPPROTO_TCP) {
-		if (len < SP_TCP_BYTES)
-			return false;
-		header = (l4[SP_TCP_DATA_OFFSET] >> 4) * 4u;
-		if (header < SP_TCP_BYTES || header > len)
-			return false;
-		total = len;
-		flags = l4[SP_TCP_FLAGS_OFFSET];
-	} else if (proto == IPPROTO_UDP) {
+		return 0;
+	if (proto == IPPROTO_UDP) {
 		header = SP_UDP_BYTES;
 		total = sp_read_be16(l4 + SP_UDP_LENGTH_OFFSET);
 		if (total < SP_UDP_BYTES || total > len)
-			return false;
+			return 0;
+	} else if (proto == IPPROTO_TCP) {
+		if (len < SP_TCP_BYTES)
+			return 0;
+		header = (l4[SP_TCP_DATA_OFFSET] >> 4) * 4u;
+		if (header < SP_TCP_BYTES || header > len)
+			return 0;
+		total = len;
+		flags = l4[SP_TCP_FLAGS_OFFSET];
 	} else {
-		return false;
+		return 0;
 	}
 	ports = sp_read_u32(l4);
 	if ((ports & 0xffff) == 0 || ports >> 16 == 0)
-		return false;
+		return 0;
+	/* Stored in the sizes in which the hash and the lookup read: a narrower store would hold the wider load up. */
 	memcpy(&packet->key, &ports, sizeof(ports));
-	memcpy((uint8_t *)&packet->key + SP_KEY_META_OFFSET, &fast->meta, sizeof(fast->meta));
+	memcpy((uint8_t *)&packet->key + SP_KEY_META_OFFSET, &meta, sizeof(meta));
 	packet->key.aux = 0;
 	packet->key.zero = 0;
-	packet->l4_off = (uint16_t)fast->l4_off;
-	packet->payload_off = (uint16_t)(fast->l4_off + header);
+	packet->l4_off = (uint16_t)l4_off;
+	packet->payload_off = (uint16_t)(l4_off + header);
 	packet->payload_len = (uint16_t)(total - header);
-	packet->l3_off = (uint8_t)fast->l3_off;
 	packet->tcp_flags = flags;
 	packet->kind = SP_KIND_FLOW;
 	packet->zone_to = SP_MATCH_NO_ZONE;
-	return true;
+	return ports;
 }
 
-static inline bool fast_ipv4(const struct sp_port *port, struct fast *fast, uint32_t len, uint16_t vlan, struct sp_packet *packet)
+/* The sum of a header without options, its own checksum included, is all ones. */
+static inline bool fast_ipv4_sum_ok(const uint8_t *ip)
 {
-	const uint8_t *ip = fast->frame + fast->l3_off;
-	uint32_t total, src, dst;
-	uint64_t addresses;
+	uint64_t sum = (uint64_t)sp_read_u32(ip) + sp_read_u32(ip + 4) + sp_read_u32(ip + 8) + sp_read_u32(ip + 12) + sp_read_u32(ip + 16);
 
-	if (len < fast->l3_off + SP_IPV4_BYTES || ip[0] != 0x45)
+	return sp_checksum_fold(sum) == 0xffff;
+}
+
+/* `have` bytes at ip, which is l3_off bytes into the frame. */
+static inline bool fast_ipv4(
+	const struct sp_port *port, const uint8_t *ip, uint32_t have, uint32_t l3_off, uint16_t vlan, struct sp_packet *packet)
+{
+	uint32_t total, src, dst, ports;
+	uint64_t addresses, meta;
+	uint8_t proto;
+
+	if (have < SP_IPV4_BYTES || ip[0] != 0x45)
 		return false;
 	if (sp_read_u16(ip + SP_IPV4_FRAG_OFFSET) & RTE_BE16(SP_IPV4_MORE | SP_IPV4_POSITION))
 		return false;
 	total = sp_read_be16(ip + SP_IPV4_LENGTH_OFFSET);
-	if (total < SP_IPV4_BYTES || total > len - fast->l3_off)
+	if (total < SP_IPV4_BYTES || total > have)
 		return false;
-	if (port->checksum != SP_CHECKSUM_OFF && sp_checksum_fold(sp_checksum_add(0, ip, SP_IPV4_BYTES)) != 0xffff)
+	if (port->checksum != SP_CHECKSUM_OFF && !fast_ipv4_sum_ok(ip))
 		return false;
 	src = rte_be_to_cpu_32(sp_read_u32(ip + SP_IPV4_SRC_OFFSET));
 	dst = rte_be_to_cpu_32(sp_read_u32(ip + SP_IPV4_SRC_OFFSET + SP_IPV4_ADDRESS_BYTES));
@@ -247,40 +252,42 @@ static inline bool fast_ipv4(const struct sp_port *port, struct fast *fast, uint
 	if (src == dst || src >> 24 == 127 || dst >> 24 == 127 || (src >> 24) - 1 >= FIRST_GROUP - 1 ||
 		(dst >> 24) - 1 >= FIRST_RESERVED - 1)
 		return false;
-	fast->end = fast->l3_off + total;
-	fast->l4_off = fast->l3_off + SP_IPV4_BYTES;
-	fast->meta = fast_meta(vlan, port->domain, SP_FAMILY_IPV4, ip[SP_IPV4_PROTO_OFFSET]);
-	if (!fast_l4(fast, ip[SP_IPV4_PROTO_OFFSET], packet))
+	proto = ip[SP_IPV4_PROTO_OFFSET];
+	meta = fast_meta(vlan, port->domain, SP_FAMILY_IPV4, proto);
+	ports = fast_l4(ip + SP_IPV4_BYTES, total - SP_IPV4_BYTES, l3_off + SP_IPV4_BYTES, meta, proto, packet);
+	if (ports == 0)
 		return false;
 	addresses = sp_read_u64(ip + SP_IPV4_SRC_OFFSET);
 	memcpy(&packet->key.v4, &addresses, sizeof(addresses));
 	memset((uint8_t *)&packet->key + SP_KEY4_BYTES, 0, SP_KEY6_BYTES - SP_KEY4_BYTES);
+	packet->l3_off = (uint8_t)l3_off;
 	packet->dscp = ip[1] >> 2;
-	packet->hash = (uint32_t)sp_key_hash4(&packet->key);
+	packet->hash = (uint32_t)sp_key_hash4_words(ports, meta, addresses);
 	return true;
 }
 
-static inline bool fast_ipv6(const struct sp_port *port, struct fast *fast, uint32_t len, uint16_t vlan, struct sp_packet *packet)
+static inline bool fast_ipv6(
+	const struct sp_port *port, const uint8_t *ip, uint32_t have, uint32_t l3_off, uint16_t vlan, struct sp_packet *packet)
 {
-	const uint8_t *ip = fast->frame + fast->l3_off;
 	uint64_t address[4];
 	uint32_t length;
+	uint8_t proto;
 
-	if (len < fast->l3_off + SP_IPV6_BYTES || ip[0] >> 4 != 6)
+	if (have < SP_IPV6_BYTES || ip[0] >> 4 != 6)
 		return false;
+	proto = ip[SP_IPV6_NEXT_OFFSET];
 	length = sp_read_be16(ip + SP_IPV6_LENGTH_OFFSET);
-	if (length > len - fast->l3_off - SP_IPV6_BYTES)
+	if (length > have - SP_IPV6_BYTES)
 		return false;
 	memcpy(address, ip + SP_IPV6_SRC_OFFSET, sizeof(address));
 	/* Every address that may not be here is multicast, or has eight zero bytes first. */
 	if (ip[SP_IPV6_SRC_OFFSET] == 0xff || address[0] == 0 || address[2] == 0 || (address[0] == address[2] && address[1] == address[3]))
 		return false;
-	fast->end = fast->l3_off + SP_IPV6_BYTES + length;
-	fast->l4_off = fast->l3_off + SP_IPV6_BYTES;
-	fast->meta = fast_meta(vlan, port->domain, SP_FAMILY_IPV6, ip[SP_IPV6_NEXT_OFFSET]);
-	if (!fast_l4(fast, ip[SP_IPV6_NEXT_OFFSET], packet))
+	if (fast_l4(ip + SP_IPV6_BYTES, length, l3_off + SP_IPV6_BYTES, fast_meta(vlan, port->domain, SP_FAMILY_IPV6, proto), proto,
+		    packet) == 0)
 		return false;
 	memcpy(&packet->key.v6, address, sizeof(address));
+	packet->l3_off = (uint8_t)l3_off;
 	packet->dscp = (uint8_t)((sp_read_be16(ip) >> 6) & 0x3f);
 	packet->hash = (uint32_t)sp_key_hash6(&packet->key);
 	return true;
@@ -290,8 +297,8 @@ static inline bool fast_ipv6(const struct sp_port *port, struct fast *fast, uint
 static inline bool parse_fast(const struct sp_port *port, const struct rte_mbuf *mbuf, struct sp_packet *packet)
 {
 	/* Nothing here may read the second line of the mbuf, which is cold: so nb_segs counts, not `next`. */
-	struct fast fast = {.frame = rte_pktmbuf_mtod(mbuf, const uint8_t *), .l3_off = SP_ETHER_BYTES};
-	uint32_t len = mbuf->data_len;
+	const uint8_t *frame = rte_pktmbuf_mtod(mbuf, const uint8_t *);
+	uint32_t len = mbuf->data_len, l3_off = SP_ETHER_BYTES;
 	uint16_t type, vlan = 0;
 	bool taken = false;
 
@@ -299,16 +306,16 @@ static inline bool parse_fast(const struct sp_port *port, const struct rte_mbuf 
 		return false;
 	if ((uint32_t)mbuf->data_off + len > mbuf->buf_len || len < SP_ETHER_BYTES + SP_VLAN_BYTES)
 		return false;
-	type = sp_read_u16(fast.frame + SP_ETHER_TYPE_OFFSET);
+	type = sp_read_u16(frame + SP_ETHER_TYPE_OFFSET);
 	if (type == RTE_BE16(RTE_ETHER_TYPE_VLAN)) {
-		vlan = sp_read_be16(fast.frame + SP_ETHER_BYTES) & TCI_VLAN;
-		type = sp_read_u16(fast.frame + SP_ETHER_BYTES + 2);
-		fast.l3_off += SP_VLAN_BYTES;
+		vlan = sp_read_be16(frame + SP_ETHER_BYTES) & TCI_VLAN;
+		type = sp_read_u16(frame + SP_ETHER_BYTES + 2);
+		l3_off += SP_VLAN_BYTES;
 	}
 	if (type == RTE_BE16(RTE_ETHER_TYPE_IPV4))
-		taken = fast_ipv4(port, &fast, len, vlan, packet);
+		taken = fast_ipv4(port, frame + l3_off, len - l3_off, l3_off, vlan, packet);
 	else if (type == RTE_BE16(RTE_ETHER_TYPE_IPV6))
-		taken = fast_ipv6(port, &fast, len, vlan, packet);
+		taken = fast_ipv6(port, frame + l3_off, len - l3_off, l3_off, vlan, packet);
 	packet->zone_from = port->zone[vlan];
 	return taken;
 }

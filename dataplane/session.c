@@ -157,25 +157,28 @@ static inline const uint8_t *tuple(const struct sp_sessions *sessions, uint32_t 
 	return reply ? session->reply : session->original;
 }
 
-static inline uint64_t differ(const uint8_t *a, const uint8_t *b, unsigned int words)
+/* Whether 24 bytes are the same; word by word, for memcmp and vectors take a detour through memory here. */
+static inline bool same24(const void *a, const void *b)
 {
-	uint64_t x[6], y[6], bits = 0;
+	uint64_t x[3], y[3];
 
-	memcpy(x, a, words * sizeof(x[0]));
-	memcpy(y, b, words * sizeof(y[0]));
-	for (unsigned int i = 0; i < words; i++)
-		bits |= x[i] ^ y[i];
-	return bits;
+	memcpy(&x[0], a, 8);
+	memcpy(&y[0], b, 8);
+	memcpy(&x[1], (const uint8_t *)a + 8, 8);
+	memcpy(&y[1], (const uint8_t *)b + 8, 8);
+	memcpy(&x[2], (const uint8_t *)a + 16, 8);
+	memcpy(&y[2], (const uint8_t *)b + 16, 8);
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2])) == 0;
 }
 
 /* The family is among the bytes compared, so a key never equals a tuple of the other family. */
-static inline bool same_tuple(const struct sp_sessions *sessions, uint32_t ref, const struct sp_key *key)
+static inline bool same_tuple(const uint8_t *stored, uint32_t ref, const struct sp_key *key)
 {
-	const uint8_t *stored = tuple(sessions, ref);
+	static_assert(SP_KEY4_BYTES == 24 && SP_KEY6_BYTES == 48, "halves of 24 bytes");
 
-	if (ref & SP_SESSION_IPV6)
-		return differ(stored, (const uint8_t *)key, SP_KEY6_BYTES / 8) == 0;
-	return differ(stored, (const uint8_t *)key, SP_KEY4_BYTES / 8) == 0;
+	if (!same24(stored, key))
+		return false;
+	return !(ref & SP_SESSION_IPV6) || same24(stored + 24, (const uint8_t *)key + 24);
 }
 
 static void copy_tuple(const struct sp_sessions *sessions, uint32_t ref, struct sp_key *out)
@@ -203,7 +206,7 @@ static inline uint32_t confirm(
 	for (; bits != 0; bits &= bits - 1) {
 		uint32_t ref = bucket->ref[__builtin_ctz(bits)] & REF_BITS;
 
-		if (same_tuple(sessions, ref, key))
+		if (same_tuple(tuple(sessions, ref), ref, key))
 			return ref;
 	}
 	return SP_SESSION_NONE;
@@ -229,8 +232,9 @@ uint32_t sp_session_find(const struct sp_sessions *sessions, const struct sp_key
 struct probe {
 	const struct sp_key *key;
 	const struct sp_index_bucket *bucket;
-	uint32_t primary;
-	uint32_t bits; /* ways of `bucket` to compare */
+	const uint8_t *tuple; /* of the first way in `bits` */
+	uint32_t ref;         /* of that way */
+	uint32_t bits;        /* ways of `bucket` to compare */
 	uint16_t tag;
 	uint8_t packet;
 	bool alternative; /* `bucket` is the second one */
@@ -248,8 +252,7 @@ static inline unsigned int start_probes(const struct sp_index *index, struct sp_
 		burst->session[i] = SP_SESSION_NONE;
 		if (burst->verdict[i] != SP_VERDICT_GOING || packet->kind == SP_KIND_NON_IP)
 			continue;
-		probe->primary = sp_index_primary(index, packet->hash);
-		probe->bucket = &index->bucket[probe->primary];
+		probe->bucket = &index->bucket[sp_index_primary(index, packet->hash)];
 		rte_prefetch0(probe->bucket);
 		probe->key = &packet->key;
 		probe->tag = sp_index_tag(&packet->key, packet->hash);
@@ -262,16 +265,15 @@ static inline unsigned int start_probes(const struct sp_index *index, struct sp_
 
 static inline void match_tags(const struct sp_sessions *sessions, struct probe *probe)
 {
-	const uint8_t *record;
-
 	probe->bits = sp_index_match(probe->bucket, probe->tag);
 	if (probe->bits == 0)
 		return;
-	record = tuple(sessions, probe->bucket->ref[__builtin_ctz(probe->bits)] & REF_BITS);
-	rte_prefetch0(record);
+	probe->ref = probe->bucket->ref[__builtin_ctz(probe->bits)] & REF_BITS;
+	probe->tuple = tuple(sessions, probe->ref);
+	rte_prefetch0(probe->tuple);
 	/* The other line of an IPv6 record has the rest of the tuple, or the state. */
-	if (probe->key->family == SP_FAMILY_IPV6)
-		rte_prefetch0(record + 64);
+	if (probe->ref & SP_SESSION_IPV6)
+		rte_prefetch0(probe->tuple + 64);
 }
 
 /* Pass 2: tags; the record of the first match. Without a match, those with something in an alternative bucket go on to that. */
@@ -281,16 +283,28 @@ static inline unsigned int match_primaries(const struct sp_sessions *sessions, s
 
 	for (unsigned int i = 0; i < n; i++) {
 		struct probe *probe = &probes[i];
+		uint32_t primary;
 
 		match_tags(sessions, probe);
-		if (probe->bits != 0 || probe->bucket->overflow == 0)
+		if (likely(probe->bits != 0 || probe->bucket->overflow == 0))
 			continue;
-		probe->bucket = &sessions->index.bucket[sp_index_alternative(&sessions->index, probe->primary, probe->tag)];
+		primary = (uint32_t)(probe->bucket - sessions->index.bucket);
+		probe->bucket = &sessions->index.bucket[sp_index_alternative(&sessions->index, primary, probe->tag)];
 		probe->alternative = true;
 		rte_prefetch0(probe->bucket);
 		overflowed[n_overflowed++] = (uint8_t)i;
 	}
 	return n_overflowed;
+}
+
+/* The first way had another tuple: rare, so what is read from here on was not asked for ahead. */
+static __rte_noinline uint32_t search_on(const struct sp_sessions *sessions, const struct probe *probe)
+{
+	uint32_t ref = confirm(sessions, probe->bucket, probe->bits & (probe->bits - 1), probe->key);
+
+	if (ref != SP_SESSION_NONE || probe->alternative || probe->bucket->overflow == 0)
+		return ref;
+	return find(sessions, probe->key, (uint32_t)(probe->bucket - sessions->index.bucket), probe->tag);
 }
 
 void sp_sessions_lookup_burst(struct sp_sessions *sessions, struct sp_burst *burst)
@@ -302,14 +316,20 @@ void sp_sessions_lookup_burst(struct sp_sessions *sessions, struct sp_burst *bur
 
 	for (unsigned int i = 0; i < n_overflowed; i++)
 		match_tags(sessions, &probes[overflowed[i]]);
+	/* Pass 3: tuples; the cold record of what was found. */
 	for (unsigned int i = 0; i < n; i++) {
 		const struct probe *probe = &probes[i];
-		uint32_t ref = confirm(sessions, probe->bucket, probe->bits, probe->key);
+		uint32_t ref = probe->ref;
 
-		/* The primary had the tag of another session: rare, so the alternative is read without a prefetch. */
-		if (ref == SP_SESSION_NONE && !probe->alternative && probe->bits != 0 && probe->bucket->overflow != 0)
-			ref = find(sessions, probe->key, probe->primary, probe->tag);
+		if (probe->bits == 0)
+			continue;
+		if (unlikely(!same_tuple(probe->tuple, ref, probe->key))) {
+			ref = search_on(sessions, probe);
+			if (ref == SP_SESSION_NONE)
+				continue;
+		}
 		burst->session[probe->packet] = ref;
+		rte_prefetch0(&sessions->pool[sp_ref_pool(ref)].cold[ref & SP_SESSION_INDEX]);
 	}
 }
 

@@ -71,13 +71,17 @@ static inline uint32_t sp_index_alternative(const struct sp_index *index, uint32
 	return spread >= bucket ? spread - bucket : spread + (index->n - bucket);
 }
 
-/* An endpoint folded to 64 bits: only to tell the two ends of a tuple apart. */
-static inline uint64_t sp_index_fold(const uint8_t *address, rte_be16_t port)
+/* Whether the first of two ends stands "above" the second: any order of addresses will do, as long as it turns around with them. */
+static inline bool sp_index_order(const struct sp_key *key)
 {
-	uint64_t half[2];
+	uint64_t word, half[4];
 
-	memcpy(half, address, sizeof(half));
-	return (half[0] ^ half[1]) + port;
+	if (key->family == SP_FAMILY_IPV4) {
+		memcpy(&word, &key->v4, sizeof(word));
+		return word > (word << 32 | word >> 32);
+	}
+	memcpy(half, &key->v6, sizeof(half));
+	return (half[0] ^ half[1]) > (half[2] ^ half[3]);
 }
 
 /*
@@ -88,13 +92,8 @@ static inline uint64_t sp_index_fold(const uint8_t *address, rte_be16_t port)
 static inline uint16_t sp_index_tag(const struct sp_key *key, uint32_t hash)
 {
 	uint16_t tag = (uint16_t)((hash ^ key->aux) << 1);
-	bool order;
 
-	if (key->family == SP_FAMILY_IPV4)
-		order = ((uint64_t)key->v4.src << 16 | key->sport) > ((uint64_t)key->v4.dst << 16 | key->dport);
-	else
-		order = sp_index_fold(key->v6.src, key->sport) > sp_index_fold(key->v6.dst, key->dport);
-	tag |= order;
+	tag |= sp_index_order(key);
 	return tag != 0 ? tag : 1;
 }
 

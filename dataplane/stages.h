@@ -14,6 +14,12 @@ void sp_owner_burst(struct sp_worker *worker, const struct sp_port *port);
 /* forward.c: names the egress port of each packet and with it the zone it goes to. */
 void sp_egress_burst(struct sp_worker *worker, const struct sp_port *port);
 
+/*
+ * settled.c: packets of sessions about which nothing is left to decide are counted and marked SP_VERDICT_SETTLED. True when no packet is
+ * left to the stages between here and forward.
+ */
+bool sp_settled_burst(struct sp_worker *worker);
+
 /* rematch.c: sessions admitted by an older ruleset are judged by the live one: kept, or ended and the packet denied. */
 void sp_rematch_burst(struct sp_worker *worker);
 

@@ -10,6 +10,7 @@
 
 enum sp_verdict {
 	SP_VERDICT_GOING = 0, /* still on its way through the stages */
+	SP_VERDICT_SETTLED,   /* nothing is left to decide: it only has to be sent (settled.c) */
 	SP_VERDICT_ALLOW,     /* to be sent out of the egress port */
 	SP_VERDICT_DROP,      /* counted under its reason and freed */
 	SP_VERDICT_REJECT,    /* dropped under its reason, and an answer is built */

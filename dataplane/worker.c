@@ -69,14 +69,13 @@ void sp_worker_burst(struct sp_worker *worker, const struct sp_port *port, bool 
 {
 	struct sp_burst *burst = &worker->burst;
 
-	memset(burst->verdict, SP_VERDICT_GOING, burst->n);
-	memset(burst->reason, SP_DROP_NONE, burst->n);
-	memset(burst->n_signatures, 0, burst->n);
-	memset(burst->slot, 0xff, burst->n * sizeof(burst->slot[0]));
-	memset(burst->session, 0xff, burst->n * sizeof(burst->session[0]));
+	/* Whole arrays: a few wide stores, where the length of a burst would make each a call. */
+	memset(burst->verdict, SP_VERDICT_GOING, sizeof(burst->verdict));
+	memset(burst->reason, SP_DROP_NONE, sizeof(burst->reason));
+	memset(burst->n_signatures, 0, sizeof(burst->n_signatures));
+	memset(burst->slot, 0xff, sizeof(burst->slot));
+	memset(burst->session, 0xff, sizeof(burst->session));
 	burst->port = port->index;
-	for (unsigned int i = 0; i < burst->n; i++)
-		burst->length[i] = burst->mbuf[i]->pkt_len;
 
 	watch_begin(worker);
 	sp_parse_burst(port, burst);
@@ -90,13 +89,17 @@ void sp_worker_burst(struct sp_worker *worker, const struct sp_port *port, bool 
 	stage_done(worker, SP_STAGE_EGRESS);
 	sp_sessions_lookup_burst(worker->sessions, burst);
 	stage_done(worker, SP_STAGE_SESSION);
-	sp_rematch_burst(worker);
-	sp_state_burst(worker);
-	stage_done(worker, SP_STAGE_STATE);
-	sp_classify_burst(worker);
-	stage_done(worker, SP_STAGE_CLASSIFY);
-	sp_inspect_burst(worker);
-	stage_done(worker, SP_STAGE_INSPECT);
+	if (sp_settled_burst(worker)) {
+		stage_done(worker, SP_STAGE_STATE);
+	} else {
+		sp_rematch_burst(worker);
+		sp_state_burst(worker);
+		stage_done(worker, SP_STAGE_STATE);
+		sp_classify_burst(worker);
+		stage_done(worker, SP_STAGE_CLASSIFY);
+		sp_inspect_burst(worker);
+		stage_done(worker, SP_STAGE_INSPECT);
+	}
 	sp_forward_burst(worker);
 	stage_done(worker, SP_STAGE_FORWARD);
 	sp_finish_burst(worker, port);
@@ -107,18 +110,17 @@ static unsigned int poll_queue(struct sp_worker *worker, const struct sp_port *p
 {
 	struct sp_burst *burst = &worker->burst;
 	struct sp_port_counters *counters = &worker->stats.ports[port->index];
-	uint64_t bytes = 0;
+	uint64_t bytes;
 	uint16_t n = rte_eth_rx_burst(port->ethdev, queue, burst->mbuf, SP_BURST_MAX);
 
 	if (n == 0)
 		return 0;
-	for (uint16_t i = 0; i < n; i++)
-		bytes += burst->mbuf[i]->pkt_len;
+	burst->n = n;
+	bytes = sp_burst_measure(burst);
 	sp_count(&worker->stats.rx, n);
 	sp_count(&worker->stats.rx_bytes, bytes);
 	sp_count(&counters->rx, n);
 	sp_count(&counters->rx_bytes, bytes);
-	burst->n = n;
 	sp_worker_burst(worker, port, false);
 	return n;
 }
@@ -154,6 +156,7 @@ static unsigned int take_handover(struct sp_worker *worker, struct rte_ring *rin
 			continue;
 		memcpy(worker->burst.mbuf, &mbufs[start], (i - start) * sizeof(mbufs[0]));
 		worker->burst.n = i - start;
+		sp_burst_measure(&worker->burst);
 		sp_worker_burst(worker, &dataplane->ports[mbufs[start]->port], true);
 		start = i;
 	}

@@ -68,7 +68,7 @@ int sp_worker_run(void *worker);
  */
 unsigned int sp_worker_turn(struct sp_worker *worker, uint64_t now, uint32_t now_ms);
 
-/* Carries worker->burst (mbuf[0..n-1] filled, all from `port`) through parse to tx buffer or drop. `handed` says they came from another
+/* Carries worker->burst (mbuf[0..n-1], measured, all from `port`) through parse to tx buffer or drop. `handed` says they came from another
  * worker. */
 void sp_worker_burst(struct sp_worker *worker, const struct sp_port *port, bool handed);
 

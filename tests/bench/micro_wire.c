@@ -38,6 +38,7 @@ static unsigned int receive(struct loop *loop, const struct sp_port *port)
 	struct sp_burst *burst = &loop->worker->burst;
 
 	burst->n = rte_eth_rx_burst(port->ethdev, 0, burst->mbuf, SP_BURST_MAX);
+	sp_burst_measure(burst);
 	return burst->n;
 }
 
