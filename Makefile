@@ -8,8 +8,8 @@ VERSION := 0.1.0
 # --- what is installed -------------------------------------------------------------------------------------------------------
 BUILD_PACKAGES := gcc make pkg-config libc6-dev libdpdk-dev libibverbs-dev libxdp-dev libbpf-dev libelf-dev zlib1g-dev libnuma-dev libbsd-dev libhyperscan-dev \
 	libconfig-dev libjansson-dev libpcap-dev libmicrohttpd-dev
-LINT_PACKAGES := clang clang-format cppcheck shellcheck git
-TEST_PACKAGES := clang libclang-rt-dev libcmocka-dev python3 python3-pytest python3-scapy iproute2 ethtool nginx curl iperf3 iputils-ping tcpdump tshark util-linux procps mount
+LINT_PACKAGES := clang clang-format cppcheck shellcheck git groff-base
+TEST_PACKAGES := clang libclang-rt-dev libcmocka-dev python3 python3-pytest python3-scapy iproute2 libusrsctp-examples nftables ethtool nginx curl iperf3 iputils-ping tcpdump tshark util-linux procps mount
 DEMO_PACKAGES := python3 iproute2 ethtool nginx curl iputils-ping procps
 APT := DEBIAN_FRONTEND=noninteractive apt-get -q
 AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo )env
@@ -93,9 +93,10 @@ $(OUT)/lib$(1).a: $$(filter-out $(OUT)/vnf/main.o,$$(call room_objects,$(1)))
 endef
 $(foreach room,$(ROOMS),$(eval $(call archive,$(room))))
 
+# vnf/af_packet.c says why setsockopt is wrapped
 $(OUT)/sallyport: $(OUT)/vnf/main.o $(OUT)/libvnf.a $(OUT)/libmgmt.a $(OUT)/libdataplane.a $(OUT)/librules.a
 	@echo '  link $@'
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=setsockopt,-u,__wrap_setsockopt -o $@ $^ $(LDLIBS)
 
 $(OUT)/sallyctl: $(CTL_OBJECTS)
 	@echo '  link $@'
@@ -169,20 +170,22 @@ PREFIX := /usr
 INSTALL = install -D
 
 .PHONY: install
-install: ## programs, systemd unit, configuration (kept where there is one), rule examples; DESTDIR and PREFIX are honoured
+install: ## programs, manual pages, systemd unit, configuration (kept where there is one), rule examples; DESTDIR and PREFIX are honoured
 	@$(MAKE) --no-print-directory -j2 all
 	$(INSTALL) -m 755 $(OUT)/sallyport $(DESTDIR)$(PREFIX)/bin/sallyport
 	$(INSTALL) -m 755 $(OUT)/sallyctl $(DESTDIR)$(PREFIX)/bin/sallyctl
 	$(INSTALL) -m 644 images/systemd/sallyport.service $(DESTDIR)$(PREFIX)/lib/systemd/system/sallyport.service
+	$(foreach page,$(wildcard images/man/*),$(INSTALL) -m 644 $(page) $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page)) &&) true
 	$(INSTALL) -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/sallyport/README.md
 	$(INSTALL) -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/sallyport/rules rules/examples/*.rules
 	test -e $(DESTDIR)/etc/sallyport/sallyport.conf || $(INSTALL) -m 644 images/etc/sallyport.conf $(DESTDIR)/etc/sallyport/sallyport.conf
 	test -e $(DESTDIR)/etc/sallyport/rules.d/main.rules || $(INSTALL) -m 644 images/etc/main.rules $(DESTDIR)/etc/sallyport/rules.d/main.rules
 
 .PHONY: lint format
-lint: deps-lint deps-test ## layout, include direction, cppcheck, shellcheck, warnings of gcc and clang
+lint: deps-lint deps-test ## layout, include direction, manual pages, cppcheck, shellcheck, warnings of gcc and clang
 	clang-format --dry-run -Werror $(FORMATTED)
 	tests/lint/structure.sh
+	tests/lint/man.sh
 	shellcheck $(SCRIPTS)
 	cppcheck -q -j2 --error-exitcode=1 --inline-suppr --enable=warning,portability,performance --std=c11 -I. -D__x86_64__ -DSP_VERSION='""' '-Djson_array_foreach(a,i,v)=for(;;)' \
 		--suppress=missingIncludeSystem --suppress=preprocessorErrorDirective rules dataplane mgmt vnf
@@ -249,10 +252,10 @@ $(BENCH_MICRO): $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/bench/*.c)) $(OUT)/li
 
 bench-micro: $(BENCH_MICRO)
 
-bench: deps-bench build ## packet rates beside testpmd, l3fwd, rte_acl, rte_hash and hs_scan: table, JSON, chart in build/bench; BENCH=quick is shorter
+bench: deps-bench build ## packet rates beside testpmd, l3fwd, rte_acl, rte_hash and hs_scan: table, JSON, chart in build/bench; BENCH=quick (shorter), check (twice, compared)
 	@$(MAKE) --no-print-directory bench-micro
 	@tests/bench/build_l3fwd.sh $(BENCH_OUT)
-	@$(AS_ROOT) $(PYTHON) -B tests/bench/bench.py --bin $(OUT) --out $(BENCH_OUT) $(if $(filter quick,$(BENCH)),--quick)
+	@$(AS_ROOT) $(PYTHON) -B tests/bench/bench.py --bin $(OUT) --out $(BENCH_OUT) $(if $(filter quick,$(BENCH)),--quick) $(if $(filter check,$(BENCH)),--repeat-check)
 
 test-bench: deps-test deps-bench ## the bench's own parts: rules, captures, chart, and that the classifier answers as rte_acl does
 	@$(MAKE) --no-print-directory -j2 all bench-micro

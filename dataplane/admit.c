@@ -5,8 +5,12 @@
 #include <netinet/in.h>
 #include <rte_tcp.h>
 
+#include "dataplane/nd.h"
+#include "dataplane/session_sctp.h"
 #include "dataplane/session_tcp.h"
 #include "dataplane/stages.h"
+#include "dataplane/syn_proxy.h"
+#include "rules/icmp_types.h"
 
 uint8_t sp_admit_flags(const struct sp_hot_rule *rule, const struct sp_ruleset *ruleset)
 {
@@ -25,38 +29,63 @@ uint8_t sp_admit_flags(const struct sp_hot_rule *rule, const struct sp_ruleset *
 	return flags;
 }
 
-static uint8_t first_state(uint8_t proto)
+static uint8_t first_state(const struct sp_packet *packet)
 {
-	switch (proto) {
+	switch (packet->key.proto) {
 	case IPPROTO_TCP:
-		return SP_STATE_TCP_SYN_SENT;
+		return packet->tcp_flags & RTE_TCP_SYN_FLAG ? SP_STATE_TCP_SYN_SENT : SP_STATE_TCP_SYN_RECEIVED;
 	case IPPROTO_UDP:
 		return SP_STATE_UDP_NEW;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
 		return SP_STATE_ICMP;
 	case IPPROTO_SCTP:
-		return SP_STATE_SCTP;
+		return SP_STATE_SCTP_INIT;
 	default:
 		return SP_STATE_OTHER_NEW;
 	}
 }
 
 /* Whether a packet that a rule allows may open a session. What opens none may still pass: SP_DROP_NONE with *stateless. */
-static enum sp_drop_reason may_open(const struct sp_packet *packet, bool *stateless)
+static enum sp_drop_reason may_open(const struct sp_worker *worker, unsigned int i, bool *stateless)
 {
+	const struct rte_mbuf *mbuf = worker->burst.mbuf[i];
+	const struct sp_packet *packet = &worker->burst.packet[i];
 	const uint8_t opening = RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG | RTE_TCP_RST_FLAG | RTE_TCP_FIN_FLAG;
+	const uint8_t flags = packet->tcp_flags & opening;
+	const bool midstream = worker->dataplane->tcp.midstream && flags == RTE_TCP_ACK_FLAG;
+	uint32_t tag;
 
 	*stateless = packet->kind != SP_KIND_FLOW;
 	if (*stateless)
 		return SP_DROP_NONE;
-	if (packet->key.proto == IPPROTO_TCP && (packet->tcp_flags & opening) != RTE_TCP_SYN_FLAG)
+	if (packet->key.proto == IPPROTO_TCP && flags != RTE_TCP_SYN_FLAG && sp_syn_proxy_is_forged(worker, i))
+		return SP_DROP_TCP_COOKIE;
+	if (packet->key.proto == IPPROTO_TCP && flags != RTE_TCP_SYN_FLAG && !midstream)
 		return SP_DROP_TCP_NO_SESSION;
+	if (packet->key.proto == IPPROTO_SCTP)
+		return sp_sctp_open(mbuf, packet, &tag);
 	if (packet->key.proto == IPPROTO_ICMP || packet->key.proto == IPPROTO_ICMPV6) {
 		if (sp_icmp_is_reply(packet->key.family, packet->key.aux >> 8))
 			return SP_DROP_ICMP_NO_SESSION;
 		*stateless = !sp_icmp_is_query(packet->key.family, packet->key.aux >> 8);
 	}
+	return SP_DROP_NONE;
+}
+
+/* What no allowing rule lets through: types that a rule must name and does not, and neighbour discovery that is not from the link. */
+static enum sp_drop_reason may_pass(const struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule)
+{
+	const struct sp_packet *packet = &worker->burst.packet[i];
+	const uint8_t proto = packet->key.proto;
+
+	if (packet->kind != SP_KIND_FLOW || (proto != IPPROTO_ICMP && proto != IPPROTO_ICMPV6))
+		return SP_DROP_NONE;
+	if ((rule == NULL || !(rule->flags & SP_HOT_ICMP_TYPE)) && sp_icmp_needs_name(packet->key.family, packet->key.aux >> 8) &&
+		proto == (packet->key.family == SP_FAMILY_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+		return SP_DROP_ICMP_TYPE;
+	if (sp_nd_is(packet) && !sp_nd_valid(worker->burst.mbuf[i], packet))
+		return SP_DROP_ICMP_ND;
 	return SP_DROP_NONE;
 }
 
@@ -70,9 +99,16 @@ static void refuse(struct sp_worker *worker, unsigned int i, const struct sp_hot
 		sp_notify_drop(worker, i, rule);
 }
 
-static uint64_t limit_units(const struct sp_limit *limit, const struct rte_mbuf *mbuf)
+uint64_t sp_limit_units(const struct sp_limit *limit, const struct rte_mbuf *mbuf)
 {
-	return limit->unit == SP_LIMIT_BITS ? (uint64_t)mbuf->pkt_len * 8 : 1;
+	uint32_t bytes = mbuf->pkt_len;
+	unsigned int packets = 1;
+
+	if (limit->unit == SP_LIMIT_OPENS)
+		return 1;
+	if (unlikely(sp_is_datagram(mbuf)))
+		packets = sp_fragments_count(mbuf, &bytes);
+	return limit->unit == SP_LIMIT_BITS ? (uint64_t)bytes * 8 : packets;
 }
 
 static enum sp_drop_reason take_limit(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule)
@@ -84,41 +120,96 @@ static enum sp_drop_reason take_limit(struct sp_worker *worker, unsigned int i, 
 		return SP_DROP_NONE;
 	sp_match_from_packet(&worker->burst, i, &match);
 	return sp_limit_take(dataplane->limits, &dataplane->rule_table.shared[rule->slot], rule->slot, rule->limit, &match.src,
-		limit_units(rule->limit, worker->burst.mbuf[i]), sp_burst_ns(worker));
+		sp_limit_units(rule->limit, worker->burst.mbuf[i]), sp_burst_ns(worker));
 }
 
-/* Counts the session against its rule's quotas; undone by release(). */
+void sp_admit_settle(struct sp_worker *worker)
+{
+	struct sp_rule_change *held = &worker->sessions_change;
+
+	if (held->change == 0)
+		return;
+	__atomic_fetch_add(&worker->dataplane->rule_table.shared[held->slot].sessions, held->change, __ATOMIC_RELAXED);
+	held->change = 0;
+}
+
+/* One session of the slot more (1) or fewer (UINT32_MAX). */
+static void count_session(struct sp_worker *worker, uint32_t slot, uint32_t change)
+{
+	if (worker->sessions_change.slot != slot) {
+		sp_admit_settle(worker);
+		worker->sessions_change.slot = slot;
+	}
+	worker->sessions_change.change += change;
+}
+
+/* Counts the session against its rule's quotas; undone by release(). A rule with max_sessions is counted at once: the number is exact. */
 static enum sp_drop_reason acquire(struct sp_worker *worker, const struct sp_hot_rule *rule, uint32_t slot, const struct sp_addr *src)
 {
-	uint32_t *sessions = &worker->dataplane->rule_table.shared[slot].sessions;
-	uint32_t before = __atomic_fetch_add(sessions, 1, __ATOMIC_RELAXED);
 	uint8_t reason = SP_DROP_NONE;
 
-	if (rule != NULL && rule->max_sessions != 0 && before >= rule->max_sessions)
-		reason = SP_DROP_LIMIT;
-	else if (rule != NULL && rule->max_per_source != 0)
+	if (rule == NULL || rule->max_sessions == 0) {
+		count_session(worker, slot, 1);
+	} else {
+		/* Ends of this turn are places, too. */
+		sp_admit_settle(worker);
+		if (__atomic_fetch_add(&worker->dataplane->rule_table.shared[slot].sessions, 1, __ATOMIC_RELAXED) >= rule->max_sessions)
+			reason = SP_DROP_LIMIT;
+	}
+	if (reason == SP_DROP_NONE && rule != NULL && rule->max_per_source != 0)
 		reason = sp_source_acquire(worker->dataplane->limits, slot, src, rule->max_per_source);
 	if (reason != SP_DROP_NONE)
-		__atomic_fetch_sub(sessions, 1, __ATOMIC_RELAXED);
+		count_session(worker, slot, UINT32_MAX);
 	return reason;
 }
 
 static void release(struct sp_worker *worker, uint32_t slot, const struct sp_addr *src, bool source)
 {
-	__atomic_fetch_sub(&worker->dataplane->rule_table.shared[slot].sessions, 1, __ATOMIC_RELAXED);
+	count_session(worker, slot, UINT32_MAX);
 	if (source)
 		sp_source_release(worker->dataplane->limits, slot, src);
 }
 
+/* A full table gives up what yields. The victim may be the session of a packet of this burst, which has passed the state stage with it. */
+static void make_room(struct sp_worker *worker, uint8_t family)
+{
+	uint32_t victim = sp_sessions_victim(worker->sessions, family, worker->burst.now_ms);
+
+	if (victim == SP_SESSION_NONE)
+		return;
+	sp_session_remove(worker->sessions, victim, SP_END_EVICTED);
+	sp_burst_forget(&worker->burst, victim, worker->burst.n);
+}
+
+/*
+ * While the SYN proxy is engaged a SYN opens nothing. What limits openings counts when the client has answered, so that a flood of forged
+ * addresses does not use it up; only a rule that has its sessions already, or that limits every packet, speaks now.
+ */
+static void answer_by_proxy(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule)
+{
+	enum sp_drop_reason reason = SP_DROP_NONE;
+
+	if (rule != NULL && rule->max_sessions != 0 &&
+		__atomic_load_n(&worker->dataplane->rule_table.shared[rule->slot].sessions, __ATOMIC_RELAXED) >= rule->max_sessions)
+		reason = SP_DROP_LIMIT;
+	else if (rule != NULL && rule->limit != NULL && rule->limit->unit != SP_LIMIT_OPENS)
+		reason = take_limit(worker, i, rule);
+	if (reason != SP_DROP_NONE)
+		refuse(worker, i, rule, reason);
+	else
+		sp_syn_proxy_answer(worker, i, rule == NULL ? 0 : rule->mss);
+}
+
 static void open_session(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule, uint32_t slot)
 {
+	const bool proxied = sp_syn_proxy_is_made(worker, i);
 	struct sp_burst *burst = &worker->burst;
 	const struct sp_packet *packet = &burst->packet[i];
 	struct sp_session_state init = {
 		.last_ms = burst->now_ms,
 		.generation = worker->live->ruleset->generation,
 		.slot = slot,
-		.state = first_state(packet->key.proto),
+		.state = first_state(packet),
 		.flags = sp_admit_flags(rule, worker->live->ruleset),
 		.zone_from = packet->zone_from,
 		.zone_to = packet->zone_to,
@@ -127,9 +218,14 @@ static void open_session(struct sp_worker *worker, unsigned int i, const struct 
 	struct sp_key reply;
 	struct sp_session_cold *cold;
 	enum sp_drop_reason reason;
-	uint32_t ref;
+	uint32_t ref, tag;
 
-	sp_match_from_packet(burst, i, &match);
+	if (unlikely(proxied && !sp_syn_proxy_has_room(worker))) {
+		refuse(worker, i, rule, SP_DROP_TABLE_SYN_PROXY_FULL);
+		return;
+	}
+	if (rule != NULL && rule->max_per_source != 0)
+		sp_match_from_packet(burst, i, &match);
 	reason = acquire(worker, rule, slot, &match.src);
 	if (reason != SP_DROP_NONE) {
 		refuse(worker, i, rule, reason);
@@ -137,6 +233,10 @@ static void open_session(struct sp_worker *worker, unsigned int i, const struct 
 	}
 	if (rule != NULL && rule->max_per_source != 0)
 		init.flags |= SP_SESSION_SOURCE;
+	if (unlikely(proxied))
+		init.flags |= SP_SESSION_PROXY;
+	if (unlikely(sp_sessions_full(worker->sessions, packet->key.family)))
+		make_room(worker, packet->key.family);
 	sp_key_reverse(&packet->key, &reply);
 	/* Without translation the reply's hash is the original's: the hash is symmetric. */
 	ref = sp_session_insert(worker->sessions, &packet->key, packet->hash, &reply, packet->hash, &init,
@@ -147,6 +247,14 @@ static void open_session(struct sp_worker *worker, unsigned int i, const struct 
 		return;
 	}
 	burst->session[i] = ref;
+	if (packet->key.proto == IPPROTO_TCP)
+		sp_tcp_open_packet(worker->sessions, ref, burst->mbuf[i], packet);
+	if (packet->key.proto == IPPROTO_SCTP && sp_sctp_open(burst->mbuf[i], packet, &tag) == SP_DROP_NONE)
+		sp_sctp_begin(worker->sessions, ref, tag);
+	if (unlikely(proxied))
+		sp_syn_proxy_opened(worker, i, ref);
+	else if (init.state == SP_STATE_TCP_SYN_SENT)
+		sp_defence_opened(worker);
 	cold = sp_session_cold(worker->sessions, ref);
 	cold->packets[0] = 1;
 	cold->bytes[0] = burst->mbuf[i]->pkt_len;
@@ -154,16 +262,26 @@ static void open_session(struct sp_worker *worker, unsigned int i, const struct 
 		sp_notify_flow(worker, ref, SP_EVENT_FLOW_START, SP_END_TIMEOUT);
 }
 
+static bool is_syn(const struct sp_packet *packet)
+{
+	return packet->key.proto == IPPROTO_TCP && (packet->tcp_flags & RTE_TCP_SYN_FLAG);
+}
+
 void sp_admit_packet(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule)
 {
 	struct sp_burst *burst = &worker->burst;
 	bool stateless = false;
-	enum sp_drop_reason reason = SP_DROP_NONE;
+	enum sp_drop_reason reason = may_pass(worker, i, rule);
 
 	if (rule != NULL && (rule->flags & SP_HOT_STATELESS))
 		stateless = true;
-	else
-		reason = may_open(&burst->packet[i], &stateless);
+	else if (reason == SP_DROP_NONE)
+		reason = may_open(worker, i, &stateless);
+	if (reason == SP_DROP_NONE && !stateless && unlikely(worker->defence.proxying) && is_syn(&burst->packet[i]) &&
+		!sp_syn_proxy_is_made(worker, i)) {
+		answer_by_proxy(worker, i, rule);
+		return;
+	}
 	if (reason == SP_DROP_NONE)
 		reason = take_limit(worker, i, rule);
 	if (reason != SP_DROP_NONE) {
@@ -184,6 +302,9 @@ void sp_admit_ended(void *context, struct sp_sessions *sessions, uint32_t ref, e
 
 	if (state->flags & SP_SESSION_LOG_END)
 		sp_notify_flow(worker, ref, SP_EVENT_FLOW_END, why);
-	sp_match_from_session(sessions, ref, &match);
+	if (unlikely(state->flags & SP_SESSION_PROXY))
+		sp_syn_proxy_ended(worker, ref, why);
+	if (state->flags & SP_SESSION_SOURCE)
+		sp_match_from_session(sessions, ref, &match);
 	release(worker, state->slot, &match.src, state->flags & SP_SESSION_SOURCE);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Memory for the dataplane's tables: from DPDK's heap (huge pages where there are any, on the worker's NUMA node). Builds with
- * AddressSanitizer take it from the C heap instead, because the sanitizer cannot see into DPDK's.
+ * Memory for the dataplane's tables: from DPDK's heap (huge pages where there are any, on the worker's NUMA node); without huge pages,
+ * large tables from the kernel, as transparent huge pages where it makes them. Builds with AddressSanitizer take it from the C heap
+ * instead, because the sanitizer cannot see into DPDK's.
  */
 #ifndef SP_DATAPLANE_ALLOC_H
 #define SP_DATAPLANE_ALLOC_H

@@ -27,6 +27,7 @@
 enum sp_kind {
 	SP_KIND_NON_IP,     /* no IP header: key.family is NONE */
 	SP_KIND_FLOW,       /* may open or belong to a session by its key */
+	SP_KIND_FRAGMENT,   /* a piece of a datagram that is not together yet: no ports; l4_off is where its data begins */
 	SP_KIND_ICMP_ERROR, /* key is the quoted packet's: the error belongs to the session of that key, and travels against it */
 };
 
@@ -49,7 +50,9 @@ struct sp_burst {
 	uint64_t now;    /* TSC when the burst was taken */
 	uint32_t now_ms; /* monotonic milliseconds since start, wraps after 49 days; compare by signed difference */
 	uint16_t n;
-	uint16_t port; /* index of the ingress port of all of them */
+	uint16_t port;      /* index of the ingress port of all of them */
+	uint32_t fragments; /* bit i: packet i is of kind FRAGMENT; set by the parser */
+	uint32_t datagrams; /* bit i: packet i is a reassembled datagram (fragment.h); set by the parser */
 	struct rte_mbuf *mbuf[SP_BURST_MAX];
 	struct sp_packet packet[SP_BURST_MAX];
 	uint32_t session[SP_BURST_MAX]; /* reference (session.h) or SP_SESSION_NONE */

@@ -98,7 +98,10 @@ static bool pseudo_addresses6(const struct rte_mbuf *mbuf, const struct sp_packe
 			memcpy(addresses + SP_IPV6_ADDRESS_BYTES, p + SP_ROUTING_FIRST_OFFSET, SP_IPV6_ADDRESS_BYTES);
 			return true;
 		}
-		off += next == IPPROTO_AH ? (p[1] + 2u) * 4 : (p[1] + 1u) * 8;
+		if (next == IPPROTO_FRAGMENT)
+			off += SP_FRAGMENT_BYTES;
+		else
+			off += next == IPPROTO_AH ? (p[1] + 2u) * 4 : (p[1] + 1u) * 8;
 		next = p[0];
 	}
 	return true;
@@ -150,7 +153,7 @@ bool sp_checksum_l4_ok(const struct rte_mbuf *mbuf, const struct sp_packet *pack
 	uint8_t proto = l4_proto(packet);
 	uint32_t len = (uint32_t)packet->payload_off - packet->l4_off + packet->payload_len;
 
-	if (packet->kind == SP_KIND_NON_IP)
+	if (packet->kind == SP_KIND_NON_IP || packet->kind == SP_KIND_FRAGMENT)
 		return true;
 	if (proto == IPPROTO_SCTP)
 		return sctp_ok(mbuf, packet->l4_off, len);

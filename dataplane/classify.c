@@ -8,18 +8,11 @@
 #include <rte_tcp.h>
 #include <string.h>
 
+#include "dataplane/nd.h"
 #include "dataplane/session_tcp.h"
 #include "dataplane/stages.h"
+#include "dataplane/syn_proxy.h"
 #include "rules/miss.h"
-
-/* RFC 4861 7.1: ND is sent with hop limit 255, so that no router can have forwarded it. */
-static bool is_from_link(const struct sp_burst *burst, unsigned int i)
-{
-	uint8_t hop_limit_buf;
-	const uint8_t *hop_limit = rte_pktmbuf_read(burst->mbuf[i], burst->packet[i].l3_off + 7, 1, &hop_limit_buf);
-
-	return hop_limit != NULL && *hop_limit == 255;
-}
 
 static void view_packet(struct sp_worker *worker, unsigned int i, struct sp_packet_view *view)
 {
@@ -159,7 +152,7 @@ static bool builtin_passes(
 {
 	if (burst->packet[i].kind == SP_KIND_ICMP_ERROR || !sp_match_builtin(ruleset->policy, match))
 		return false;
-	return match->family == SP_FAMILY_NONE ? index == SP_RULE_NONE : is_from_link(burst, i);
+	return match->family == SP_FAMILY_NONE ? index == SP_RULE_NONE : sp_nd_valid(burst->mbuf[i], &burst->packet[i]);
 }
 
 static void decide(struct sp_worker *worker, unsigned int i, const struct sp_match *match, const struct answer *answer)
@@ -219,6 +212,20 @@ static void search(
 	}
 }
 
+/* A segment that answers a SYN+ACK of the SYN proxy becomes the SYN that the server gets, and meets the rules as that. */
+static __rte_noinline void take_cookies(struct sp_worker *worker)
+{
+	struct sp_burst *burst = &worker->burst;
+	const uint8_t answering = RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG | RTE_TCP_RST_FLAG;
+
+	sp_syn_proxy_begin(worker);
+	for (unsigned int i = 0; i < burst->n; i++)
+		if (burst->verdict[i] == SP_VERDICT_GOING && burst->session[i] == SP_SESSION_NONE &&
+			burst->packet[i].kind == SP_KIND_FLOW && burst->packet[i].key.proto == IPPROTO_TCP &&
+			(burst->packet[i].tcp_flags & answering) == RTE_TCP_ACK_FLAG)
+			sp_syn_proxy_ack(worker, i);
+}
+
 void sp_classify_burst(struct sp_worker *worker)
 {
 	struct sp_burst *burst = &worker->burst;
@@ -227,6 +234,8 @@ void sp_classify_burst(struct sp_worker *worker)
 	uint8_t packet_of[SP_BURST_MAX];
 	unsigned int n = 0;
 
+	if (unlikely(worker->defence.expecting))
+		take_cookies(worker);
 	for (unsigned int i = 0; i < burst->n; i++) {
 		if (burst->verdict[i] != SP_VERDICT_GOING || burst->session[i] != SP_SESSION_NONE)
 			continue;

@@ -10,10 +10,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/defence.h"
 #include "dataplane/limit.h"
 #include "dataplane/parse.h"
 #include "dataplane/rule_table.h"
 #include "dataplane/stats.h"
+#include "dataplane/tcp_challenge.h"
 #include "rules/policy.h"
 #include "rules/ruleset.h"
 
@@ -44,6 +46,8 @@ struct sp_live {
 	struct sp_ruleset *ruleset;            /* owned */
 	hs_scratch_t *scratch[SP_WORKERS_MAX]; /* owned; NULL when the ruleset inspects nothing */
 	unsigned int n_workers;
+	uint32_t keep_from;     /* sessions of this generation and later stay as they are; older ones are judged (rematch.h) */
+	bool strict;            /* only those stay whose rule is unchanged */
 	uint32_t *rule_of_slot; /* owned: rule table slot → index of the rule in this ruleset, SP_RULE_NONE when it is not in it */
 	uint32_t n_slots;
 };
@@ -55,6 +59,12 @@ static inline const struct sp_hot_rule *sp_live_rule(const struct sp_live *live,
 
 	return index == SP_RULE_NONE ? NULL : &live->ruleset->rules[index];
 }
+
+/*
+ * Gives a ruleset that is about to go live the generation after `before`'s (NULL: it is the first), and says by its on_change what becomes
+ * of the sessions of those before. Control thread.
+ */
+void sp_live_follow(struct sp_live *live, const struct sp_live *before);
 
 /* After sp_rule_table_assign has set the slots. Takes ownership of ruleset on success. NULL with errno. Control thread. */
 struct sp_live *sp_live_create(struct sp_ruleset *ruleset, unsigned int n_workers);
@@ -79,14 +89,17 @@ struct sp_dataplane {
 	struct rte_rcu_qsbr *qsbr;       /* thread id = worker index */
 	struct sp_rule_table rule_table;
 	struct sp_limit_table *limits;
-	struct sp_zones zones;      /* of the configuration: indexes are the same for ports, rules and sessions */
-	uint64_t tsc_hz, tsc_start; /* now_ms counts from tsc_start */
-	uint64_t wall_start_ns;     /* CLOCK_REALTIME at tsc_start */
-	uint32_t reject_rate;       /* answers a worker may build a second */
-	uint32_t log_rate;          /* events of one rule and kind that a worker posts a second; 0: all */
-	bool adaptive;              /* workers sleep when idle (QSBR-offline), instead of polling at 100 % */
-	uint32_t stop;              /* set to leave the loops; relaxed */
-	uint32_t stopped, drained;  /* workers that left their rx queues after `stop`, and whose rings are empty; atomic */
+	struct sp_zones zones;         /* of the configuration: indexes are the same for ports, rules and sessions */
+	uint64_t tsc_hz, tsc_start;    /* now_ms counts from tsc_start */
+	uint64_t wall_start_ns;        /* CLOCK_REALTIME at tsc_start */
+	struct sp_flood_config floods; /* set before the workers are made */
+	uint32_t reject_rate;          /* answers a worker may build a second */
+	uint32_t icmp_error_rate;      /* ICMP errors about one session that pass a second; 0: all */
+	struct sp_tcp_config tcp;
+	uint32_t log_rate;         /* events of one rule and kind that a worker posts a second; 0: all */
+	bool adaptive;             /* workers sleep when idle (QSBR-offline), instead of polling at 100 % */
+	uint32_t stop;             /* set to leave the loops; relaxed */
+	uint32_t stopped, drained; /* workers that left their rx queues after `stop`, and whose rings are empty; atomic */
 };
 
 /* Wall clock in ns since the epoch of a TSC value. Any thread. */

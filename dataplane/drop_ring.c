@@ -60,7 +60,8 @@ void sp_drop_note(struct sp_worker *worker, unsigned int i)
 	end(record);
 }
 
-void sp_drop_note_mbuf(struct sp_worker *worker, const struct rte_mbuf *mbuf, uint16_t port, enum sp_drop_reason reason)
+void sp_drop_note_fragment(struct sp_worker *worker, const struct rte_mbuf *mbuf, const struct sp_key *key, uint8_t zone, uint16_t port,
+	enum sp_drop_reason reason)
 {
 	struct sp_drop_record *record = begin(worker->drops, reason);
 
@@ -71,12 +72,20 @@ void sp_drop_note_mbuf(struct sp_worker *worker, const struct rte_mbuf *mbuf, ui
 	record->verdict = SP_VERDICT_DROP;
 	record->has_rule = false;
 	record->rule = 0;
-	record->zone_from = record->zone_to = SP_MATCH_NO_ZONE;
+	record->zone_from = zone;
+	record->zone_to = SP_MATCH_NO_ZONE;
 	record->tcp_flags = 0;
-	record->kind = SP_KIND_NON_IP;
-	memset(&record->key, 0, sizeof(record->key));
+	record->kind = key->family == SP_FAMILY_NONE ? SP_KIND_NON_IP : SP_KIND_FRAGMENT;
+	record->key = *key;
 	set_frame(record, mbuf);
 	end(record);
+}
+
+void sp_drop_note_mbuf(struct sp_worker *worker, const struct rte_mbuf *mbuf, uint16_t port, enum sp_drop_reason reason)
+{
+	static const struct sp_key unknown;
+
+	sp_drop_note_fragment(worker, mbuf, &unknown, SP_MATCH_NO_ZONE, port, reason);
 }
 
 bool sp_drop_read(const struct sp_drop_ring *ring, enum sp_drop_reason reason, unsigned int index, struct sp_drop_record *out)

@@ -50,6 +50,10 @@ void sp_drop_note(struct sp_worker *worker, unsigned int i);
 /* Remembers a packet that is dropped outside a burst. Worker only. */
 void sp_drop_note_mbuf(struct sp_worker *worker, const struct rte_mbuf *mbuf, uint16_t port, enum sp_drop_reason reason);
 
+/* Remembers a fragment that waited; `key` holds what all fragments of its datagram have in common. Worker only. */
+void sp_drop_note_fragment(struct sp_worker *worker, const struct rte_mbuf *mbuf, const struct sp_key *key, uint8_t zone, uint16_t port,
+	enum sp_drop_reason reason);
+
 /* Copies one record. False when there is none yet, or the worker overwrites it just now. Any thread; does not block. */
 bool sp_drop_read(const struct sp_drop_ring *ring, enum sp_drop_reason reason, unsigned int index, struct sp_drop_record *out);
 

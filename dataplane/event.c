@@ -19,6 +19,7 @@ const char *const sp_flow_end_names[SP_END_COUNT] = {
 	[SP_END_RULES] = "rules",
 	[SP_END_INSPECTION] = "inspection",
 	[SP_END_REOPENED] = "reopened",
+	[SP_END_EVICTED] = "evicted",
 };
 
 int sp_event_ring_init(struct sp_event_ring *ring, unsigned int worker, int socket)

@@ -12,11 +12,20 @@
 
 #include "dataplane/key.h"
 
-enum sp_event_type { SP_EVENT_FLOW_START, SP_EVENT_FLOW_END, SP_EVENT_DROP, SP_EVENT_ALERT };
+enum sp_event_type { SP_EVENT_FLOW_START, SP_EVENT_FLOW_END, SP_EVENT_DROP, SP_EVENT_ALERT, SP_EVENT_DEFENCE };
 
-enum sp_flow_end { SP_END_TIMEOUT, SP_END_TCP, SP_END_KILLED, SP_END_RULES, SP_END_INSPECTION, SP_END_REOPENED, SP_END_COUNT };
+enum sp_flow_end {
+	SP_END_TIMEOUT,
+	SP_END_TCP,
+	SP_END_KILLED,
+	SP_END_RULES,
+	SP_END_INSPECTION,
+	SP_END_REOPENED,
+	SP_END_EVICTED,
+	SP_END_COUNT
+};
 
-extern const char *const sp_flow_end_names[SP_END_COUNT]; /* "timeout", "tcp", "killed", "rules", "inspection", "reopened" */
+extern const char *const sp_flow_end_names[SP_END_COUNT]; /* "timeout", "tcp", "killed", "rules", "inspection", "reopened", "evicted" */
 
 #define SP_EVENT_RING_SIZE 8192 /* records a worker */
 
@@ -26,7 +35,7 @@ struct sp_event {
 	uint64_t flow_id;   /* stable over a session's life; 0 without one */
 	uint32_t rule;      /* rule id; 0: the default or none */
 	uint32_t signature; /* alert: pattern id */
-	uint64_t bytes[2];  /* flow end */
+	uint64_t bytes[2];  /* flow end; defence: what is measured, and its threshold */
 	uint32_t packets[2];
 	uint32_t age_ms;     /* flow end */
 	uint32_t suppressed; /* events of the same rule, kind and worker that its log rate withheld since the one before */
@@ -34,9 +43,9 @@ struct sp_event {
 	uint8_t type;        /* enum sp_event_type */
 	uint8_t reason;      /* enum sp_drop_reason */
 	uint8_t verdict;     /* enum sp_verdict of the packet */
-	uint8_t why;         /* flow end: enum sp_flow_end */
+	uint8_t why;         /* flow end: enum sp_flow_end; defence: enum sp_defence */
 	uint16_t length;     /* frame bytes of the packet (drop, alert) */
-	uint8_t state;       /* flow end: enum sp_session_state_id */
+	uint8_t state;       /* flow end: enum sp_session_state_id; defence: 1 engaged, 0 disengaged */
 	uint8_t worker;
 	uint8_t pad[14];
 };

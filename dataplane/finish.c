@@ -79,12 +79,25 @@ void sp_finish_burst(struct sp_worker *worker, const struct sp_port *port)
 	for (unsigned int i = 0; i < burst->n; i++) {
 		uint8_t verdict = burst->verdict[i];
 
+		if (unlikely(verdict == SP_VERDICT_CONSUMED)) {
+			sp_count(&worker->stats.consumed, 1);
+			if (burst->datagrams >> i & 1)
+				sp_fragments_discard(worker, i);
+			else
+				rte_pktmbuf_free(burst->mbuf[i]);
+			continue;
+		}
 		if (verdict != SP_VERDICT_DROP && verdict != SP_VERDICT_REJECT)
 			continue;
 		if (verdict == SP_VERDICT_REJECT)
 			answer(worker, i, port);
 		sp_count(&worker->stats.drops[burst->reason[i]], 1);
 		sp_drop_note(worker, i);
+		if (unlikely(burst->datagrams >> i & 1)) {
+			sp_count(&worker->stats.ports[port->index].drops, 1);
+			sp_fragments_discard(worker, i);
+			continue;
+		}
 		if (unlikely(worker->captures != NULL))
 			sp_capture_packet(worker, i, SP_CAPTURE_DROP, burst->port);
 		dropped[n_dropped++] = burst->mbuf[i];

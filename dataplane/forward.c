@@ -65,6 +65,20 @@ static void forward_run(struct sp_worker *worker, uint16_t egress, const uint8_t
 	sp_count(&worker->stats.tx_held, n);
 }
 
+/* What was put together leaves in the pieces that it came in. */
+static void forward_datagram(struct sp_worker *worker, unsigned int i)
+{
+	struct sp_burst *burst = &worker->burst;
+	enum sp_drop_reason reason = closed(worker->dataplane, burst->egress[i]);
+
+	if (reason != SP_DROP_NONE) {
+		sp_burst_drop(burst, i, reason);
+		return;
+	}
+	burst->verdict[i] = SP_VERDICT_ALLOW;
+	sp_fragments_send(worker, i, burst->egress[i]);
+}
+
 void sp_forward_burst(struct sp_worker *worker)
 {
 	struct sp_burst *burst = &worker->burst;
@@ -72,13 +86,19 @@ void sp_forward_burst(struct sp_worker *worker)
 	unsigned int n = 0;
 
 	for (unsigned int i = 0; i < burst->n; i++) {
+		bool datagram;
+
 		if (burst->verdict[i] != SP_VERDICT_GOING && burst->verdict[i] != SP_VERDICT_SETTLED)
 			continue;
-		if (n > 0 && burst->egress[i] != burst->egress[run[0]]) {
+		datagram = burst->datagrams >> i & 1;
+		if (n > 0 && (unlikely(datagram) || burst->egress[i] != burst->egress[run[0]])) {
 			forward_run(worker, burst->egress[run[0]], run, n);
 			n = 0;
 		}
-		run[n++] = (uint8_t)i;
+		if (unlikely(datagram))
+			forward_datagram(worker, i);
+		else
+			run[n++] = (uint8_t)i;
 	}
 	if (n > 0)
 		forward_run(worker, burst->egress[run[0]], run, n);

@@ -21,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
+#include "dataplane/siphash.h"
 #include "dataplane/verdict.h"
 
 #define SOURCES_MAX (1u << 28)
@@ -115,25 +116,6 @@ static uint8_t take_shared(uint64_t *bucket, const struct gcra *g)
 
 /* --- fingerprints ------------------------------------------------------------------------------------------------------------ */
 
-static inline uint64_t rotate(uint64_t x, unsigned int bits)
-{
-	return x << bits | x >> (64 - bits);
-}
-
-static inline void sip_round(uint64_t v[4])
-{
-	v[0] += v[1];
-	v[1] = rotate(v[1], 13) ^ v[0];
-	v[0] = rotate(v[0], 32);
-	v[2] += v[3];
-	v[3] = rotate(v[3], 16) ^ v[2];
-	v[0] += v[3];
-	v[3] = rotate(v[3], 21) ^ v[0];
-	v[2] += v[1];
-	v[1] = rotate(v[1], 17) ^ v[2];
-	v[2] = rotate(v[2], 32);
-}
-
 /* SipHash-1-3 (Aumasson, Bernstein 2012) of three words. */
 static uint64_t sip_hash(const uint64_t secret[2], const uint64_t words[3])
 {
@@ -145,12 +127,12 @@ static uint64_t sip_hash(const uint64_t secret[2], const uint64_t words[3])
 		uint64_t word = i < 3 ? words[i] : last;
 
 		v[3] ^= word;
-		sip_round(v);
+		sp_siphash_round(v);
 		v[0] ^= word;
 	}
 	v[2] ^= 0xff;
 	for (unsigned int i = 0; i < 3; i++)
-		sip_round(v);
+		sp_siphash_round(v);
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 

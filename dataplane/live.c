@@ -49,6 +49,23 @@ struct sp_live *sp_live_create(struct sp_ruleset *ruleset, unsigned int n_worker
 	return live;
 }
 
+void sp_live_follow(struct sp_live *live, const struct sp_live *before)
+{
+	struct sp_ruleset *ruleset = live->ruleset;
+
+	ruleset->generation = before != NULL ? before->ruleset->generation + 1 : 1;
+	if (ruleset->generation == 0) /* 0 means "never published" */
+		ruleset->generation = 1;
+	if (before != NULL && ruleset->on_change == SP_ON_CHANGE_KEEP) {
+		/* Who was not judged yet under an earlier change is still to be. */
+		live->keep_from = before->keep_from;
+		live->strict = before->strict;
+	} else {
+		live->keep_from = ruleset->generation;
+		live->strict = ruleset->on_change == SP_ON_CHANGE_KILL;
+	}
+}
+
 void sp_live_free(struct sp_live *live)
 {
 	if (live == NULL)

@@ -121,3 +121,17 @@ void sp_notify_flow(struct sp_worker *worker, uint32_t ref, uint8_t type, enum s
 	event.port = type == SP_EVENT_FLOW_START ? worker->burst.port : SP_NO_PORT;
 	post(worker, state->slot, SP_LOG_KIND_FLOW, &event);
 }
+
+void sp_notify_defence(struct sp_worker *worker, enum sp_defence defence, bool engaged, uint64_t value, uint64_t threshold)
+{
+	struct sp_event event;
+
+	/* Rare by itself: what disengages was calm for seconds. */
+	start_event(worker, &event, SP_EVENT_DEFENCE, 0);
+	event.why = (uint8_t)defence;
+	event.state = engaged;
+	event.bytes[0] = value;
+	event.bytes[1] = threshold;
+	event.port = SP_NO_PORT;
+	sp_event_post(&worker->events, &event);
+}

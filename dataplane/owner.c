@@ -16,7 +16,7 @@ static unsigned int owner_of(const struct sp_packet *packet, unsigned int n_work
 	return (unsigned int)(((uint64_t)mixed * n_workers) >> 32);
 }
 
-void sp_owner_burst(struct sp_worker *worker, const struct sp_port *port)
+void sp_owner_burst(struct sp_worker *worker, const struct sp_port *port, uint32_t among)
 {
 	struct sp_burst *burst = &worker->burst;
 	unsigned int n_workers = worker->dataplane->n_workers;
@@ -24,7 +24,7 @@ void sp_owner_burst(struct sp_worker *worker, const struct sp_port *port)
 	for (unsigned int i = 0; i < burst->n; i++) {
 		unsigned int owner;
 
-		if (burst->verdict[i] != SP_VERDICT_GOING || burst->packet[i].kind == SP_KIND_NON_IP)
+		if (burst->verdict[i] != SP_VERDICT_GOING || burst->packet[i].kind == SP_KIND_NON_IP || !(among >> i & 1))
 			continue;
 		owner = owner_of(&burst->packet[i], n_workers);
 		if (owner == worker->index)

@@ -12,6 +12,7 @@
 
 #include "dataplane/checksum.h"
 #include "dataplane/dataplane.h"
+#include "dataplane/fragment.h"
 #include "dataplane/parse_internal.h"
 #include "rules/match.h"
 
@@ -41,13 +42,13 @@ const uint8_t *sp_parse_gather(struct sp_parse *parse, uint32_t off, uint32_t n)
 }
 
 /* Whether the mbuf's own lengths agree with each other and the frame has a length that can be. */
-static bool segments_ok(const struct rte_mbuf *mbuf)
+static bool segments_ok(const struct rte_mbuf *mbuf, uint32_t max)
 {
 	const struct rte_mbuf *segment = mbuf;
 	uint32_t sum = 0;
 	unsigned int n;
 
-	if (mbuf->pkt_len > SP_FRAME_BYTES_MAX)
+	if (mbuf->pkt_len > max)
 		return false;
 	for (n = 0; n < mbuf->nb_segs && segment != NULL; n++, segment = segment->next) {
 		if ((uint32_t)segment->data_off + segment->data_len > segment->buf_len)
@@ -155,11 +156,12 @@ static enum sp_drop_reason parse_layers(const struct sp_port *port, struct sp_pa
 static __rte_noinline enum sp_drop_reason parse_whole(const struct sp_port *port, struct rte_mbuf *mbuf, struct sp_packet *packet)
 {
 	uint8_t gathered[SP_PARSE_GATHER_BYTES];
-	struct sp_parse parse = {.mbuf = mbuf, .packet = packet, .gathered = gathered};
+	struct sp_parse parse = {.mbuf = mbuf, .packet = packet, .gathered = gathered, .datagram = sp_is_datagram(mbuf)};
 
 	memset(packet, 0, sizeof(*packet));
 	packet->zone_from = packet->zone_to = SP_MATCH_NO_ZONE;
-	if (!segments_ok(mbuf) || (mbuf->ol_flags & STRIPPED && !restore_tags(mbuf)))
+	if (!segments_ok(mbuf, parse.datagram ? SP_DATAGRAM_BYTES_MAX : SP_FRAME_BYTES_MAX) ||
+		(mbuf->ol_flags & STRIPPED && !restore_tags(mbuf)))
 		return SP_DROP_PARSE_ETHER;
 	parse.frame = rte_pktmbuf_mtod(mbuf, const uint8_t *);
 	parse.have = mbuf->data_len;
@@ -320,9 +322,11 @@ static inline bool parse_fast(const struct sp_port *port, const struct rte_mbuf 
 	return taken;
 }
 
-/* The port's policy on what protects layer 4. */
-static inline bool checksum_ok(const struct sp_port *port, const struct rte_mbuf *mbuf, const struct sp_packet *packet)
+/* The port's policy on what protects layer 4. No NIC has seen a whole datagram that came in fragments. */
+static inline bool checksum_ok(const struct sp_port *port, const struct rte_mbuf *mbuf, const struct sp_packet *packet, bool datagram)
 {
+	if (unlikely(datagram) && port->checksum != SP_CHECKSUM_OFF)
+		return sp_checksum_l4_ok(mbuf, packet);
 	if (port->checksum == SP_CHECKSUM_VERIFY)
 		return sp_checksum_l4_ok(mbuf, packet);
 	if (port->checksum == SP_CHECKSUM_OFF || packet->kind == SP_KIND_NON_IP)
@@ -334,16 +338,23 @@ static inline void parse_one(const struct sp_port *port, struct sp_burst *burst,
 {
 	struct rte_mbuf *mbuf = burst->mbuf[i];
 	struct sp_packet *packet = &burst->packet[i];
+	bool datagram = false;
 
 	if (unlikely(!parse_fast(port, mbuf, packet))) {
 		enum sp_drop_reason reason = parse_whole(port, mbuf, packet);
 
+		datagram = sp_is_datagram(mbuf);
+		burst->datagrams |= (uint32_t)datagram << i;
 		if (reason != SP_DROP_NONE) {
 			sp_burst_drop(burst, i, reason);
 			return;
 		}
+		if (packet->kind == SP_KIND_FRAGMENT) {
+			burst->fragments |= 1u << i;
+			return;
+		}
 	}
-	if (unlikely(!checksum_ok(port, mbuf, packet)))
+	if (unlikely(!checksum_ok(port, mbuf, packet, datagram)))
 		sp_burst_drop(burst, i, SP_DROP_PARSE_L4_CHECKSUM);
 }
 
@@ -356,6 +367,7 @@ void sp_parse_burst(const struct sp_port *port, struct sp_burst *burst)
 {
 	unsigned int i;
 
+	burst->fragments = burst->datagrams = 0;
 	for (i = 0; i < RTE_MIN((unsigned int)burst->n, SP_PARSE_PREFETCH); i++)
 		rte_prefetch0(rte_pktmbuf_mtod(burst->mbuf[i], void *));
 	for (i = 0; i < burst->n; i++) {

@@ -12,8 +12,7 @@
 #define OPTION_LOOSE_SOURCE  131
 #define OPTION_STRICT_SOURCE 137
 
-#define IPV4_EVERYONE     0xffffffffu /* the limited broadcast address */
-#define FRAGMENT_POSITION 0xfff8      /* bits of the fragment header's offset field */
+#define IPV4_EVERYONE 0xffffffffu /* the limited broadcast address */
 
 /* Walks the options of an IPv4 header: each well-formed, none that routes by the sender's will (RFC 7126). */
 static bool ipv4_options_ok(const uint8_t *options, uint32_t len)
@@ -66,11 +65,12 @@ enum sp_drop_reason sp_parse_ipv4(struct sp_parse *parse, bool verify_checksum)
 	struct sp_packet *packet = parse->packet;
 	uint32_t off = packet->l3_off, header, length;
 	const uint8_t *ip = sp_parse_at(parse, off, SP_IPV4_BYTES);
+	uint16_t fragment;
 
 	if (ip == NULL || ip[0] >> 4 != 4)
 		return SP_DROP_PARSE_IPV4;
 	header = (ip[0] & 0xf) * 4u;
-	length = sp_read_be16(ip + SP_IPV4_LENGTH_OFFSET);
+	length = parse->datagram ? parse->end - off : sp_read_be16(ip + SP_IPV4_LENGTH_OFFSET);
 	if (header < SP_IPV4_BYTES || length < header || length > parse->end - off)
 		return SP_DROP_PARSE_IPV4;
 	parse->end = off + length;
@@ -86,8 +86,16 @@ enum sp_drop_reason sp_parse_ipv4(struct sp_parse *parse, bool verify_checksum)
 	memcpy(&packet->key.v4, ip + SP_IPV4_SRC_OFFSET, sizeof(packet->key.v4));
 	if (!ipv4_addresses_ok(rte_be_to_cpu_32(packet->key.v4.src), rte_be_to_cpu_32(packet->key.v4.dst), ip[SP_IPV4_PROTO_OFFSET]))
 		return SP_DROP_PARSE_ADDRESS;
-	if ((sp_read_be16(ip + SP_IPV4_FRAG_OFFSET) & (SP_IPV4_MORE | SP_IPV4_POSITION)) != 0)
-		return SP_DROP_FRAG_UNASSEMBLED;
+	fragment = sp_read_be16(ip + SP_IPV4_FRAG_OFFSET) & (SP_IPV4_MORE | SP_IPV4_POSITION);
+	if (fragment != 0 && !parse->datagram) {
+		const struct sp_fragment_header piece = {.off = off + header,
+			.upper = off + header,
+			.headers = header,
+			.word = (uint16_t)(fragment << 3) | (fragment & SP_IPV4_MORE ? SP_FRAGMENT_MORE : 0),
+			.proto = ip[SP_IPV4_PROTO_OFFSET]};
+
+		return sp_parse_fragment(parse, &piece);
+	}
 	return sp_parse_l4(parse, off + header, ip[SP_IPV4_PROTO_OFFSET]);
 }
 
@@ -137,7 +145,7 @@ static bool is_extension(uint8_t next)
 static uint32_t extension_bytes(const uint8_t *p, uint8_t next)
 {
 	if (next == IPPROTO_FRAGMENT)
-		return 8;
+		return SP_FRAGMENT_BYTES;
 	return next == IPPROTO_AH ? (p[1] + 2u) * 4 : (p[1] + 1u) * 8; /* RFC 4302 2.2 counts AH in words, less two */
 }
 
@@ -149,19 +157,24 @@ enum sp_drop_reason sp_parse_extensions(struct sp_parse *parse, uint32_t off, ui
 	*out = (struct sp_extensions){0};
 	while (is_extension(next)) {
 		const uint8_t *p = sp_parse_at(parse, off, 8);
-		uint32_t bytes;
+		uint32_t bytes = p == NULL ? 0 : extension_bytes(p, next);
 
-		if (p == NULL || seen.headers == SP_IPV6_EXTENSIONS_MAX || !extension_allowed(&seen, next))
+		if (next == IPPROTO_FRAGMENT && seen.fragment > 0)
+			return SP_DROP_FRAG_HEADERS;
+		if (p == NULL || off + bytes > parse->end)
+			return out->word & SP_FRAGMENT_MORE ? SP_DROP_FRAG_TINY : SP_DROP_PARSE_IPV6_EXTENSION;
+		if (seen.headers == SP_IPV6_EXTENSIONS_MAX || !extension_allowed(&seen, next))
 			return SP_DROP_PARSE_IPV6_EXTENSION;
-		bytes = extension_bytes(p, next);
-		if (off + bytes - start > SP_IPV6_EXTENSION_BYTES_MAX || off + bytes > parse->end)
+		if (off + bytes - start > SP_IPV6_EXTENSION_BYTES_MAX)
 			return SP_DROP_PARSE_IPV6_EXTENSION;
 		if (next == IPPROTO_ROUTING && p[SP_ROUTING_TYPE_OFFSET] == SP_ROUTING_SOURCE)
 			return SP_DROP_PARSE_IPV6_EXTENSION;
 		seen.headers++;
 		if (next == IPPROTO_FRAGMENT) {
 			out->fragment = true;
-			out->later = (sp_read_be16(p + 2) & FRAGMENT_POSITION) != 0;
+			out->fragment_off = off;
+			out->word = sp_read_be16(p + SP_FRAGMENT_WORD) & (SP_FRAGMENT_POSITION | SP_FRAGMENT_MORE);
+			out->later = (out->word & SP_FRAGMENT_POSITION) != 0;
 		}
 		next = p[0];
 		off += bytes;
@@ -174,6 +187,17 @@ enum sp_drop_reason sp_parse_extensions(struct sp_parse *parse, uint32_t off, ui
 	return SP_DROP_NONE;
 }
 
+static enum sp_drop_reason ipv6_fragment(struct sp_parse *parse, const struct sp_extensions *chain)
+{
+	const struct sp_fragment_header piece = {.off = chain->fragment_off + SP_FRAGMENT_BYTES,
+		.upper = chain->off,
+		.headers = chain->fragment_off - parse->packet->l3_off - SP_IPV6_BYTES,
+		.word = chain->word,
+		.proto = chain->proto};
+
+	return sp_parse_fragment(parse, &piece);
+}
+
 enum sp_drop_reason sp_parse_ipv6(struct sp_parse *parse)
 {
 	struct sp_packet *packet = parse->packet;
@@ -184,7 +208,7 @@ enum sp_drop_reason sp_parse_ipv6(struct sp_parse *parse)
 
 	if (ip == NULL || ip[0] >> 4 != 6)
 		return SP_DROP_PARSE_IPV6;
-	length = sp_read_be16(ip + SP_IPV6_LENGTH_OFFSET);
+	length = parse->datagram ? parse->end - off - SP_IPV6_BYTES : sp_read_be16(ip + SP_IPV6_LENGTH_OFFSET);
 	if (length > parse->end - off - SP_IPV6_BYTES)
 		return SP_DROP_PARSE_IPV6;
 	/* A jumbogram (RFC 2675): no frame here can hold one. */
@@ -199,7 +223,12 @@ enum sp_drop_reason sp_parse_ipv6(struct sp_parse *parse)
 	reason = sp_parse_extensions(parse, off + SP_IPV6_BYTES, ip[SP_IPV6_NEXT_OFFSET], &chain);
 	if (reason != SP_DROP_NONE)
 		return reason;
-	if (chain.fragment)
-		return chain.later && chain.proto == IPPROTO_FRAGMENT ? SP_DROP_PARSE_IPV6_EXTENSION : SP_DROP_FRAG_UNASSEMBLED;
-	return sp_parse_l4(parse, chain.off, chain.proto);
+	if (chain.later && chain.proto == IPPROTO_FRAGMENT)
+		return SP_DROP_FRAG_HEADERS;
+	if (chain.word != 0 && !parse->datagram)
+		return ipv6_fragment(parse, &chain);
+	reason = sp_parse_l4(parse, chain.off, chain.proto);
+	if (reason == SP_DROP_NONE && chain.fragment && sp_parse_is_nd(SP_FAMILY_IPV6, packet->key.proto, (uint8_t)(packet->key.aux >> 8)))
+		return SP_DROP_FRAG_ICMP;
+	return reason;
 }

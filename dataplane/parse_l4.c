@@ -82,7 +82,7 @@ static enum sp_drop_reason parse_sctp(struct sp_parse *parse, uint32_t off)
  * Redirects (ICMP 5, ICMPv6 137) quote a packet too, but they change the host's routes and not the fate of the session: they count as
  * flows of their own, so that only a rule can let them through.
  */
-static bool is_error(uint8_t family, uint8_t type)
+bool sp_parse_is_icmp_error(uint8_t family, uint8_t type)
 {
 	if (family == SP_FAMILY_IPV4)
 		return type == ICMP_UNREACHABLE || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETER;
@@ -112,7 +112,7 @@ static bool quoted_l4(struct sp_parse *parse, uint32_t off, uint8_t proto)
 		set_ports(key, l4);
 	} else if (proto == (key->family == SP_FAMILY_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)) {
 		/* No error answers an error (RFC 1122 3.2.2, RFC 4443 2.4). */
-		if (is_error(key->family, l4[0]))
+		if (sp_parse_is_icmp_error(key->family, l4[0]))
 			return false;
 		set_icmp(key, l4);
 	}
@@ -160,7 +160,7 @@ static enum sp_drop_reason parse_icmp(struct sp_parse *parse, uint32_t off)
 	if (icmp == NULL)
 		return SP_DROP_PARSE_ICMP;
 	set_payload(parse, off, SP_ICMP_BYTES, parse->end - off);
-	if (!is_error(packet->key.family, icmp[0])) {
+	if (!sp_parse_is_icmp_error(packet->key.family, icmp[0])) {
 		set_icmp(&packet->key, icmp);
 		return SP_DROP_NONE;
 	}

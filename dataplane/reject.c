@@ -29,9 +29,10 @@
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
-#define TCP_SEQ_OFFSET 4
-#define TCP_ACK_OFFSET 8
-#define TCP_SUM_OFFSET 16
+#define TCP_SEQ_OFFSET    4
+#define TCP_ACK_OFFSET    8
+#define TCP_WINDOW_OFFSET 14
+#define TCP_SUM_OFFSET    16
 
 /* An answer while it is built. */
 struct answer {
@@ -185,6 +186,28 @@ static bool write_reset(struct answer *answer)
 	return true;
 }
 
+/* A bare segment with the given numbers. */
+static bool write_segment(struct answer *answer, const struct sp_tcp_answer *numbers)
+{
+	const struct sp_key *key = &answer->packet->key;
+	const rte_be32_t seq = rte_cpu_to_be_32(numbers->seq), ack = rte_cpu_to_be_32(numbers->ack);
+	const rte_be16_t window = rte_cpu_to_be_16(numbers->window);
+	uint8_t *to;
+
+	if (!write_ip(answer, IPPROTO_TCP, SP_TCP_BYTES))
+		return false;
+	to = answer->l4;
+	memcpy(to, &key->dport, sizeof(key->dport));
+	memcpy(to + sizeof(key->dport), &key->sport, sizeof(key->sport));
+	memcpy(to + TCP_SEQ_OFFSET, &seq, sizeof(seq));
+	memcpy(to + TCP_ACK_OFFSET, &ack, sizeof(ack));
+	to[SP_TCP_DATA_OFFSET] = SP_TCP_BYTES / 4 << 4;
+	to[SP_TCP_FLAGS_OFFSET] = numbers->flags;
+	memcpy(to + TCP_WINDOW_OFFSET, &window, sizeof(window));
+	write_checksum(answer, IPPROTO_TCP, TCP_SUM_OFFSET);
+	return true;
+}
+
 /* Bytes of the refused IP packet; 0 when there is no answer to it: a fragment but the first, or it cannot be read any more. */
 static uint32_t refused_bytes(const struct answer *answer)
 {
@@ -238,6 +261,22 @@ struct rte_mbuf *sp_reject_build(struct rte_mempool *pool, const struct rte_mbuf
 	if (answer.mbuf == NULL)
 		return NULL;
 	if (write_ether(&answer) && (packet->key.proto == IPPROTO_TCP ? write_reset(&answer) : write_unreachable(&answer)))
+		return answer.mbuf;
+	rte_pktmbuf_free(answer.mbuf);
+	return NULL;
+}
+
+struct rte_mbuf *sp_reject_build_tcp(
+	struct rte_mempool *pool, const struct rte_mbuf *mbuf, const struct sp_packet *packet, const struct sp_tcp_answer *numbers)
+{
+	struct answer answer = {.refused = mbuf, .packet = packet};
+
+	if (packet->kind != SP_KIND_FLOW || packet->key.proto != IPPROTO_TCP || !addresses_answerable(&packet->key))
+		return NULL;
+	answer.mbuf = rte_pktmbuf_alloc(pool);
+	if (answer.mbuf == NULL)
+		return NULL;
+	if (write_ether(&answer) && write_segment(&answer, numbers))
 		return answer.mbuf;
 	rte_pktmbuf_free(answer.mbuf);
 	return NULL;

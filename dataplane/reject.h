@@ -10,9 +10,23 @@
 /*
  * Builds the answer to a parsed packet in a fresh mbuf from `pool`, ready to leave by the port the packet came from: MAC addresses and VLAN
  * tags mirrored, source address the packet's destination, all checksums filled in software, at most 576 (IPv4) or 1,280 (IPv6) bytes. NULL
- * when none may be sent (a RST, an ICMP error, a non-IP frame, a multicast or broadcast destination at either layer, a fragment, an
+ * when none may be sent (a RST, an ICMP error, a non-IP frame, a multicast or broadcast destination at either layer, a later fragment, an
  * unspecified source: RFC 1122 3.2.2, RFC 4443 2.4) or no mbuf is free; the packet itself is untouched.
  */
 struct rte_mbuf *sp_reject_build(struct rte_mempool *pool, const struct rte_mbuf *mbuf, const struct sp_packet *packet);
+
+/* What the firewall says in the name of a TCP end, to the sender of a segment; host byte order, window as in the header. */
+struct sp_tcp_answer {
+	uint32_t seq, ack;
+	uint16_t window;
+	uint8_t flags;
+};
+
+/*
+ * Builds a segment without payload and options back to the sender of a parsed TCP packet (kind FLOW), addressed as sp_reject_build does; a
+ * RST may be answered, too. NULL when the addresses allow no answer or no mbuf is free.
+ */
+struct rte_mbuf *sp_reject_build_tcp(
+	struct rte_mempool *pool, const struct rte_mbuf *mbuf, const struct sp_packet *packet, const struct sp_tcp_answer *answer);
 
 #endif

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * After a reload each session is judged once more, by its opener's tuple and zones, when its next packet comes. Fields that only a packet
- * can answer count as matched while the rule that admitted the session is unchanged, and as not matched in any other rule.
+ * A session that was admitted by older rules is judged by its opener's tuple and zones. Fields that only a packet can answer count as
+ * matched while the rule that admitted the session is unchanged, and as not matched in any other rule.
+ *
+ * recheck: what the rules allow now stays, under the rule that allows it. kill: only what the same rule, unchanged, allows still. keep:
+ * nobody is judged; yet a session whose rule had it inspected, and inspects no more, is, for what was scanned must not pass unseen.
  */
+#include "dataplane/rematch.h"
+
 #include "dataplane/stages.h"
 
 /* Index of the rule that now decides the session, SP_RULE_NONE for the default. */
@@ -45,6 +50,8 @@ static void keep(struct sp_worker *worker, uint32_t ref, const struct sp_hot_rul
 			sp_source_release(worker->dataplane->limits, state->slot, &match.src);
 			state->flags &= ~SP_SESSION_SOURCE;
 		}
+		/* What this worker has not told yet may be of this slot: no reader shall see fewer than none. */
+		sp_admit_settle(worker);
 		__atomic_fetch_sub(&shared[state->slot].sessions, 1, __ATOMIC_RELAXED);
 		__atomic_fetch_add(&shared[slot].sessions, 1, __ATOMIC_RELAXED);
 		state->slot = slot;
@@ -55,22 +62,45 @@ static void keep(struct sp_worker *worker, uint32_t ref, const struct sp_hot_rul
 	sp_count(&worker->stats.rematched, 1);
 }
 
-static void rematch_packet(struct sp_worker *worker, unsigned int i)
+/* Whether the rule (NULL: the default) is the one that admitted the session, and says what it said then. */
+static bool same_rule(struct sp_worker *worker, uint32_t ref, const struct sp_hot_rule *rule)
 {
-	struct sp_burst *burst = &worker->burst;
+	uint32_t slot = sp_session_state(worker->sessions, ref)->slot;
+
+	if (rule == NULL)
+		return slot == SP_RULE_SLOT_DEFAULT;
+	return slot == rule->slot && sp_session_cold(worker->sessions, ref)->rule_hash == (uint32_t)rule->content_hash;
+}
+
+/* Judges the session: it is kept, or ended and gone. Returns whether it lives. */
+static bool rematch(struct sp_worker *worker, uint32_t ref)
+{
 	const struct sp_ruleset *ruleset = worker->live->ruleset;
-	uint32_t ref = burst->session[i];
 	uint32_t index = judge(worker, ref);
 	const struct sp_hot_rule *rule = index == SP_RULE_NONE ? NULL : &ruleset->rules[index];
 	uint8_t action = rule == NULL ? ruleset->default_action : rule->action;
 
-	if (action == SP_ACTION_ALLOW && (rule == NULL || !(rule->flags & SP_HOT_STATELESS))) {
+	if (action == SP_ACTION_ALLOW && (rule == NULL || !(rule->flags & SP_HOT_STATELESS)) &&
+		(!worker->live->strict || same_rule(worker, ref, rule))) {
 		keep(worker, ref, rule);
-		return;
+		return true;
 	}
 	sp_session_remove(worker->sessions, ref, SP_END_RULES);
-	sp_burst_forget(burst, ref, 0);
 	sp_count(&worker->stats.rematch_killed, 1);
+	return false;
+}
+
+/* Whether a session of another generation than the live one has to be judged. */
+static bool is_due(const struct sp_live *live, const struct sp_session_state *state)
+{
+	const struct sp_hot_rule *rule;
+
+	if ((int32_t)(state->generation - live->keep_from) < 0)
+		return true;
+	if (!(state->flags & SP_SESSION_INSPECT))
+		return false;
+	rule = sp_live_rule(live, state->slot);
+	return rule == NULL || rule->inspect < 0;
 }
 
 void sp_rematch_burst(struct sp_worker *worker)
@@ -79,9 +109,46 @@ void sp_rematch_burst(struct sp_worker *worker)
 	uint32_t generation = worker->live->ruleset->generation;
 
 	for (unsigned int i = 0; i < burst->n; i++) {
+		const struct sp_session_state *state;
+		uint32_t ref = burst->session[i];
+
 		if (burst->verdict[i] != SP_VERDICT_GOING || !sp_burst_has_session(burst, i))
 			continue;
-		if (unlikely(sp_session_state(worker->sessions, burst->session[i])->generation != generation))
-			rematch_packet(worker, i);
+		state = sp_session_state(worker->sessions, ref);
+		if (likely(state->generation == generation) || !is_due(worker->live, state))
+			continue;
+		if (!rematch(worker, ref))
+			sp_burst_forget(burst, ref, 0);
 	}
+}
+
+struct visit {
+	struct sp_worker *worker;
+	struct sp_rematch_walk *walk;
+};
+
+static void visit_session(void *context, uint32_t ref)
+{
+	struct visit *visit = context;
+	struct sp_worker *worker = visit->worker;
+	const struct sp_session_state *state = sp_session_state(worker->sessions, ref);
+
+	if (state->generation == worker->live->ruleset->generation || !is_due(worker->live, state))
+		return;
+	visit->walk->judged++;
+	visit->walk->killed += !rematch(worker, ref);
+}
+
+/* On the worker, between two bursts. */
+static void run_walk(struct sp_worker *worker, struct sp_request *request)
+{
+	struct sp_rematch_walk *walk = (struct sp_rematch_walk *)(void *)request;
+	struct visit visit = {worker, walk};
+
+	walk->more = sp_sessions_walk(worker->sessions, &walk->cursor, SP_REMATCH_STEP, visit_session, &visit);
+}
+
+void sp_rematch_walk_init(struct sp_rematch_walk *walk)
+{
+	*walk = (struct sp_rematch_walk){.request = {.run = run_walk}, .more = true};
 }

@@ -58,10 +58,11 @@ static int pool_init(struct sp_sessions *sessions, unsigned int which, uint32_t 
 	pool->hot = take(sessions, "session_hot", max * record, socket);
 	pool->cold = take(sessions, "session_cold", max * sizeof(pool->cold[0]), socket);
 	pool->inspect = take(sessions, "session_inspect", max * sizeof(pool->inspect[0]), socket);
+	pool->tcp = take(sessions, "session_tcp", max * sizeof(pool->tcp[0]), socket);
 	pool->freed = take(sessions, "session_freed", max * sizeof(pool->freed[0]), socket);
 	pool->live = take(sessions, "session_live", ((size_t)max + 63) / 64 * sizeof(pool->live[0]), socket);
 	memset(pool->head, 0xff, sizeof(pool->head));
-	return pool->hot && pool->cold && pool->inspect && pool->freed && pool->live ? 0 : -ENOMEM;
+	return pool->hot && pool->cold && pool->inspect && pool->tcp && pool->freed && pool->live ? 0 : -ENOMEM;
 }
 
 static void pool_free(struct sp_session_pool *pool)
@@ -69,6 +70,7 @@ static void pool_free(struct sp_session_pool *pool)
 	sp_free(pool->hot);
 	sp_free(pool->cold);
 	sp_free(pool->inspect);
+	sp_free(pool->tcp);
 	sp_free(pool->freed);
 	sp_free(pool->live);
 }
@@ -80,7 +82,10 @@ static bool config_valid(const struct sp_sessions_config *config)
 	for (unsigned int i = 0; i < SP_STATE_COUNT; i++)
 		if (config->timeout_sec[i] == 0 || config->timeout_sec[i] > TIMEOUT_MAX_SEC)
 			return false;
-	return true;
+	if (config->pressure.end_percent == 0)
+		return true;
+	return config->pressure.start_percent < config->pressure.end_percent && config->pressure.end_percent <= 100 &&
+	       config->pressure.min_sec >= 1 && config->pressure.min_sec <= SP_SESSION_TIMEOUT_CAP_SEC;
 }
 
 static uint32_t timeout_ms(uint32_t sec)
@@ -116,6 +121,7 @@ struct sp_sessions *sp_sessions_create(const struct sp_sessions_config *config)
 		return NULL;
 	}
 	sessions->bytes += sp_index_bytes(&sessions->index);
+	sp_pressure_init(sessions, &config->pressure);
 	return sessions;
 }
 
@@ -144,17 +150,14 @@ const struct sp_sessions_counters *sp_sessions_counters(const struct sp_sessions
 /* The stored tuple that a reference names by its direction bit. */
 static inline const uint8_t *tuple(const struct sp_sessions *sessions, uint32_t ref)
 {
-	uint32_t i = ref & (SP_INDEX_MOVED - 1);
-	bool reply = ref & SP_SESSION_REPLY;
+	const uint32_t i = ref & (SP_INDEX_MOVED - 1), reply = (ref & SP_SESSION_REPLY) != 0;
 
-	if (ref & SP_SESSION_IPV6) {
-		const struct sp_session6 *session = &((const struct sp_session6 *)(const void *)sessions->pool[IPV6].hot)[i];
-
-		return reply ? session->reply : session->original;
-	}
-	const struct sp_session4 *session = &((const struct sp_session4 *)(const void *)sessions->pool[IPV4].hot)[i];
-
-	return reply ? session->reply : session->original;
+	/* Arithmetic, where a choice would be a branch that nobody can predict: directions come mixed. */
+	static_assert(offsetof(struct sp_session4, reply) == SP_KEY4_BYTES && offsetof(struct sp_session6, reply) == SP_KEY6_BYTES,
+		"the tuples stand side by side, first of all");
+	if (ref & SP_SESSION_IPV6)
+		return sessions->pool[IPV6].hot + i * sizeof(struct sp_session6) + reply * SP_KEY6_BYTES;
+	return sessions->pool[IPV4].hot + i * sizeof(struct sp_session4) + reply * SP_KEY4_BYTES;
 }
 
 /* Whether 24 bytes are the same; word by word, for memcmp and vectors take a detour through memory here. */
@@ -316,7 +319,7 @@ void sp_sessions_lookup_burst(struct sp_sessions *sessions, struct sp_burst *bur
 
 	for (unsigned int i = 0; i < n_overflowed; i++)
 		match_tags(sessions, &probes[overflowed[i]]);
-	/* Pass 3: tuples; the cold record of what was found. */
+	/* Pass 3: tuples; the cold record, and the TCP extension, of what was found. */
 	for (unsigned int i = 0; i < n; i++) {
 		const struct probe *probe = &probes[i];
 		uint32_t ref = probe->ref;
@@ -330,6 +333,8 @@ void sp_sessions_lookup_burst(struct sp_sessions *sessions, struct sp_burst *bur
 		}
 		burst->session[probe->packet] = ref;
 		rte_prefetch0(&sessions->pool[sp_ref_pool(ref)].cold[ref & SP_SESSION_INDEX]);
+		if (probe->key->proto == IPPROTO_TCP)
+			rte_prefetch0(&sessions->pool[sp_ref_pool(ref)].tcp[ref & SP_SESSION_INDEX]);
 	}
 }
 
@@ -352,10 +357,11 @@ static enum sp_session_proto proto_class(uint8_t proto)
 	}
 }
 
-static void count_active(struct sp_sessions *sessions, unsigned int which, uint8_t proto, int64_t change)
+static void count_active(struct sp_sessions *sessions, unsigned int which, uint8_t proto, uint8_t state, int64_t change)
 {
 	sp_count(which == IPV4 ? &sessions->counters.active4 : &sessions->counters.active6, (uint64_t)change);
 	sp_count(&sessions->counters.active_proto[proto_class(proto)], (uint64_t)change);
+	sp_count(&sessions->counters.active_state[state], (uint64_t)change);
 }
 
 static inline bool index_add(struct sp_sessions *sessions, const struct sp_key *key, uint32_t hash, uint32_t ref)
@@ -436,15 +442,35 @@ uint32_t sp_session_insert(struct sp_sessions *sessions, const struct sp_key *or
 	state->last_ms = now_ms;
 	pool->cold[i] = (struct sp_session_cold){.created_ms = now_ms, .rule_hash = rule_hash};
 	pool->inspect[i] = (struct sp_session_inspect){{0}};
+	/* Others have no use for it, and its line is one more to wait for. */
+	if (original->proto == IPPROTO_TCP || original->proto == IPPROTO_SCTP)
+		pool->tcp[i] = (struct sp_session_tcp){0};
 	pool->live[i / 64] |= 1ull << i % 64;
 	sp_wheel_link(sessions, ref, sp_session_timeout_ms(sessions, ref), now_ms);
 	sp_count(&sessions->counters.created, 1);
-	count_active(sessions, which, original->proto, 1);
+	count_active(sessions, which, original->proto, init->state, 1);
 	return ref;
 
 refused:
 	sp_count(&sessions->counters.refused, 1);
 	return SP_SESSION_NONE;
+}
+
+static void count_end(struct sp_sessions_counters *counters, enum sp_flow_end why, uint8_t state)
+{
+	switch (why) {
+	case SP_END_TIMEOUT:
+	case SP_END_TCP:
+	case SP_END_INSPECTION:
+		sp_count(&counters->expired, 1);
+		break;
+	case SP_END_EVICTED:
+		sp_count(&counters->evicted, 1);
+		sp_count(&counters->evicted_state[state], 1);
+		break;
+	default:
+		sp_count(&counters->killed, 1);
+	}
 }
 
 void sp_session_remove(struct sp_sessions *sessions, uint32_t ref, enum sp_flow_end why)
@@ -470,10 +496,8 @@ void sp_session_remove(struct sp_sessions *sessions, uint32_t ref, enum sp_flow_
 	sp_wheel_unlink(sessions, ref);
 	pool->live[i / 64] &= ~(1ull << i % 64);
 	pool->freed[pool->n_freed++] = i;
-	sp_count(why == SP_END_TIMEOUT || why == SP_END_TCP || why == SP_END_INSPECTION ? &sessions->counters.expired
-											: &sessions->counters.killed,
-		1);
-	count_active(sessions, which, key.proto, -1);
+	count_end(&sessions->counters, why, sp_pool_state(pool, which, i)->state);
+	count_active(sessions, which, key.proto, sp_pool_state(pool, which, i)->state, -1);
 }
 
 /* --- views -------------------------------------------------------------------------------------------------------------------------- */
@@ -493,6 +517,11 @@ struct sp_session_cold *sp_session_cold(struct sp_sessions *sessions, uint32_t r
 struct sp_session_inspect *sp_session_inspect(struct sp_sessions *sessions, uint32_t ref)
 {
 	return &sessions->pool[sp_ref_pool(ref)].inspect[ref & SP_SESSION_INDEX];
+}
+
+struct sp_session_tcp *sp_session_tcp(struct sp_sessions *sessions, uint32_t ref)
+{
+	return &sessions->pool[sp_ref_pool(ref)].tcp[ref & SP_SESSION_INDEX];
 }
 
 void sp_sessions_set_rule_timeouts(struct sp_sessions *sessions, const uint32_t *rule_timeout_sec)

@@ -46,6 +46,10 @@ static bool matches(const struct sp_session_filter *filter, const struct sp_sess
 		return false;
 	if (filter->has_proto && original->proto != filter->proto)
 		return false;
+	if (filter->has_zone && row->state.zone_from != filter->zone && row->state.zone_to != filter->zone)
+		return false;
+	if (filter->states != 0 && (filter->states >> row->state.state & 1) == 0)
+		return false;
 	return !filter->has_rule || row->state.slot == filter->slot;
 }
 

@@ -13,12 +13,15 @@
 #define SP_QUERY_WALK_MAX 4096 /* pool entries one request looks at: it holds a worker for microseconds, not longer */
 
 struct sp_session_filter { /* every given condition must hold; none given: all sessions */
-	bool has_addr, has_port, has_proto, has_rule;
+	bool has_addr, has_port, has_proto, has_rule, has_zone;
 	struct sp_addr_range addr; /* either endpoint of either tuple */
 	uint16_t port;             /* either endpoint of either tuple (TCP, UDP, SCTP), host byte order */
 	uint8_t proto;
-	uint32_t slot; /* rule slot */
+	uint8_t zone;    /* of either end */
+	uint32_t slot;   /* rule slot */
+	uint64_t states; /* bits 1 << enum sp_session_state_id, any of which; 0: any state */
 };
+static_assert(SP_STATE_COUNT <= 64, "a bit a state");
 
 struct sp_session_row { /* a copy: safe to read after the request is done */
 	struct sp_key original, reply;

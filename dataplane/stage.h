@@ -8,6 +8,7 @@
 /* X(enumerator, name): in the order in which sp_worker_burst runs them. */
 #define SP_STAGES(X)            \
 	X(PARSE, "parse")       \
+	X(FRAGMENT, "fragment") \
 	X(OWNER, "owner")       \
 	X(EGRESS, "egress")     \
 	X(SESSION, "session")   \

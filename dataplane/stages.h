@@ -8,8 +8,9 @@
 
 #include "dataplane/worker.h"
 
-/* owner.c: hands packets whose session another worker owns to that worker; a full ring drops them (queue_handover). */
-void sp_owner_burst(struct sp_worker *worker, const struct sp_port *port);
+/* owner.c: hands packets (of those with a bit in `among`) whose session another worker owns to that worker; a full ring drops them
+ * (queue_handover). */
+void sp_owner_burst(struct sp_worker *worker, const struct sp_port *port, uint32_t among);
 
 /* forward.c: names the egress port of each packet and with it the zone it goes to. */
 void sp_egress_burst(struct sp_worker *worker, const struct sp_port *port);
@@ -38,9 +39,18 @@ void sp_classify_burst(struct sp_worker *worker);
 /* admit.c: opens a session for packet i under `rule` (NULL: the default), after its limits. Drops the packet when it may not. */
 void sp_admit_packet(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule);
 
+/* admit.c: what a packet takes from a limit: itself, its bits, or as many packets as it came in fragments. */
+uint64_t sp_limit_units(const struct sp_limit *limit, const struct rte_mbuf *mbuf);
+
 /* Session flags that come from a rule's options, and what they are for `rule` (NULL: the default). */
 #define SP_SESSION_FROM_RULE (SP_SESSION_INSPECT | SP_SESSION_LOG_END | SP_SESSION_LIMITED | SP_SESSION_MSS)
 uint8_t sp_admit_flags(const struct sp_hot_rule *rule, const struct sp_ruleset *ruleset);
+
+/*
+ * Tells the rule table how many sessions of which rule this worker has gained or lost: at the end of each turn, so that not each session
+ * costs an atomic operation on a line that all workers write.
+ */
+void sp_admit_settle(struct sp_worker *worker);
 
 /* The end hook of the session table: event, quotas. */
 void sp_admit_ended(void *worker, struct sp_sessions *sessions, uint32_t ref, enum sp_flow_end why);
@@ -73,6 +83,9 @@ void sp_mss_clamp(struct rte_mbuf *mbuf, const struct sp_packet *packet, uint16_
 void sp_notify_drop(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule);
 void sp_notify_alert(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule, uint32_t signature);
 void sp_notify_flow(struct sp_worker *worker, uint32_t ref, uint8_t type, enum sp_flow_end why);
+
+/* notify.c: a defence engages or disengages; what is measured, and the threshold it crossed. */
+void sp_notify_defence(struct sp_worker *worker, enum sp_defence defence, bool engaged, uint64_t value, uint64_t threshold);
 
 /* Monotonic ns of the burst since tsc_start, for limits. */
 static inline uint64_t sp_burst_ns(const struct sp_worker *worker)

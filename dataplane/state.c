@@ -6,8 +6,10 @@
 #include <netinet/in.h>
 #include <rte_tcp.h>
 
+#include "dataplane/session_sctp.h"
 #include "dataplane/session_tcp.h"
 #include "dataplane/stages.h"
+#include "dataplane/syn_proxy.h"
 
 static void advance_replied(struct sp_worker *worker, uint32_t ref, uint8_t state, uint8_t before, uint8_t after)
 {
@@ -15,32 +17,69 @@ static void advance_replied(struct sp_worker *worker, uint32_t ref, uint8_t stat
 		sp_session_set_state(worker->sessions, ref, after, worker->burst.now_ms);
 }
 
+static bool advance_sctp(struct sp_worker *worker, unsigned int i, uint32_t ref, unsigned int passed)
+{
+	struct sp_burst *burst = &worker->burst;
+	bool reopen;
+	enum sp_drop_reason reason = sp_sctp_update(worker->sessions, ref, burst->mbuf[i], &burst->packet[i], burst->now_ms, &reopen);
+
+	if (reason != SP_DROP_NONE) {
+		sp_burst_drop(burst, i, reason);
+	} else if (reopen) {
+		sp_session_remove(worker->sessions, ref, SP_END_REOPENED);
+		sp_burst_forget(burst, ref, passed);
+		burst->session[i] = SP_SESSION_NONE;
+	}
+	return reason == SP_DROP_NONE && !reopen;
+}
+
+static bool advance_tcp(struct sp_worker *worker, unsigned int i, uint32_t ref, unsigned int passed)
+{
+	struct sp_burst *burst = &worker->burst;
+	enum sp_tcp_next next = SP_TCP_GO_ON;
+	struct sp_tcp_segment segment;
+	enum sp_drop_reason reason = SP_DROP_PARSE_TCP;
+
+	if (likely(sp_tcp_read(burst->mbuf[i], &burst->packet[i], &segment)))
+		reason = sp_tcp_update(worker->sessions, ref, &segment, burst->now_ms, &next);
+	if (unlikely(reason != SP_DROP_NONE)) {
+		sp_burst_drop(burst, i, reason);
+		if (next == SP_TCP_CHALLENGE)
+			sp_tcp_challenge(worker, i, ref);
+	} else if (unlikely(next == SP_TCP_REOPEN)) {
+		sp_session_remove(worker->sessions, ref, SP_END_REOPENED);
+		sp_burst_forget(burst, ref, passed);
+		burst->session[i] = SP_SESSION_NONE;
+	}
+	return reason == SP_DROP_NONE && next == SP_TCP_GO_ON;
+}
+
+/* An error about a session passes with it, but is no sign of life. */
+static void judge_error(struct sp_worker *worker, unsigned int i, uint32_t ref)
+{
+	struct sp_burst *burst = &worker->burst;
+	enum sp_drop_reason reason = sp_icmp_error_judge(worker->sessions, ref, burst->mbuf[i], &burst->packet[i]);
+
+	if (reason == SP_DROP_NONE && !sp_icmp_error_take(&worker->icmp_errors, ref, worker->dataplane->icmp_error_rate, burst->now_ms))
+		reason = SP_DROP_ICMP_ERROR_RATE;
+	if (reason != SP_DROP_NONE)
+		sp_burst_drop(burst, i, reason);
+}
+
 /* False when the packet does not fit the session's protocol state; its reason is set. */
 static bool advance(struct sp_worker *worker, unsigned int i, uint32_t ref, const struct sp_session_state *state, unsigned int passed)
 {
 	struct sp_burst *burst = &worker->burst;
 	const struct sp_packet *packet = &burst->packet[i];
-	enum sp_drop_reason reason;
-	bool reopen = false;
 
 	switch (packet->key.proto) {
 	case IPPROTO_TCP:
-		reason = sp_tcp_update(worker->sessions, ref, packet->tcp_flags, packet->payload_len > 0, burst->now_ms, &reopen);
-		if (reason != SP_DROP_NONE) {
-			sp_burst_drop(burst, i, reason);
-			return false;
-		}
-		if (reopen) {
-			sp_session_remove(worker->sessions, ref, SP_END_REOPENED);
-			sp_burst_forget(burst, ref, passed);
-			burst->session[i] = SP_SESSION_NONE;
-			return false;
-		}
-		return true;
+		return advance_tcp(worker, i, ref, passed);
 	case IPPROTO_UDP:
 		advance_replied(worker, ref, state->state, SP_STATE_UDP_NEW, SP_STATE_UDP_REPLIED);
 		return true;
 	case IPPROTO_SCTP:
+		return advance_sctp(worker, i, ref, passed);
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
 		return true;
@@ -60,7 +99,7 @@ static bool apply_rule(struct sp_worker *worker, unsigned int i, uint32_t ref, c
 		return true;
 	if ((state->flags & SP_SESSION_LIMITED) && rule->limit != NULL) {
 		struct sp_rule_shared *shared = &worker->dataplane->rule_table.shared[state->slot];
-		uint64_t units = rule->limit->unit == SP_LIMIT_BITS ? (uint64_t)burst->mbuf[i]->pkt_len * 8 : 1;
+		uint64_t units = sp_limit_units(rule->limit, burst->mbuf[i]);
 		struct sp_match match;
 		uint8_t reason;
 
@@ -109,13 +148,20 @@ void sp_state_packet(struct sp_worker *worker, unsigned int i, unsigned int pass
 		sp_burst_drop(burst, i, SP_DROP_INSPECT_BLOCKED);
 		return;
 	}
-	/* An error about a session passes with it, but is no sign of life. */
-	if (burst->packet[i].kind == SP_KIND_ICMP_ERROR)
+	if (burst->packet[i].kind == SP_KIND_ICMP_ERROR) {
+		judge_error(worker, i, ref);
+		if (unlikely(state->flags & SP_SESSION_PROXY) && burst->verdict[i] == SP_VERDICT_GOING)
+			sp_syn_proxy_translate_error(worker, i, ref);
 		return;
+	}
 	/* Limits first: a packet that they drop must not have changed the session's state. */
 	if (unlikely((state->flags & (SP_SESSION_LIMITED | SP_SESSION_MSS)) && !apply_rule(worker, i, ref, state)))
 		return;
+	if (unlikely((state->flags & SP_SESSION_PROXY) && state->state == SP_STATE_TCP_SYN_SENT) && !sp_syn_proxy_opening(worker, i, ref))
+		return;
 	if (unlikely(!advance(worker, i, ref, state, passed)))
+		return;
+	if (unlikely(state->flags & SP_SESSION_PROXY) && !sp_syn_proxy_translate(worker, i, ref))
 		return;
 	state->last_ms = burst->now_ms;
 	cold = sp_session_cold(worker->sessions, ref);

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "dataplane/defence.h"
 #include "dataplane/inspect.h"
 #include "dataplane/session.h"
 #include "dataplane/stage.h"
@@ -24,15 +25,19 @@ struct sp_stats {
 	int64_t fragment_delta;
 	uint64_t rx_bytes, tx_bytes;
 	uint64_t handed_out,
-		handed_in; /* packets given to and taken from other workers' rings; the difference over all workers is in rings */
-	uint64_t tx_held;  /* gauge: packets in tx buffers */
+		handed_in;       /* packets given to and taken from other workers' rings; the difference over all workers is in rings */
+	uint64_t tx_held;        /* gauge: packets in tx buffers */
+	uint64_t fragments_held; /* gauge: fragments that wait for others */
+	uint64_t fragments, datagrams; /* fragments that could be part of a datagram, and datagrams put together */
 	uint64_t drops[SP_DROP_COUNT];
-	uint64_t rejects_built, rejects_suppressed; /* answers made, and not made: not answerable, over the rate, or no mbuf */
-	uint64_t rematched, rematch_killed;         /* stale sessions kept and ended after a reload */
+	uint64_t rejects_built, rejects_suppressed;       /* answers made, and not made: not answerable, over the rate, or no mbuf */
+	uint64_t challenges_built, challenges_suppressed; /* challenge ACKs (tcp_challenge.h) */
+	uint64_t rematched, rematch_killed;               /* stale sessions kept and ended after a reload */
 	uint64_t busy_cycles, idle_cycles, busy_packets;
 	uint64_t stage_cycles[SP_STAGE_COUNT]; /* of timed bursts, one in SP_STAGE_SAMPLE */
 	uint64_t stage_packets;                /* packets in those bursts */
 	struct sp_inspect_counters inspect;
+	struct sp_defence_counters defence;
 	struct sp_port_counters ports[SP_PORTS_MAX];
 };
 

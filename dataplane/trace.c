@@ -25,7 +25,8 @@ static bool is_over(const struct sp_trace *trace, unsigned int i)
 {
 	uint8_t kind = trace->n[i] > 0 ? trace->item[i][trace->n[i] - 1].kind : SP_TRACE_PARSED;
 
-	return kind == SP_TRACE_DROPPED || kind == SP_TRACE_REJECTED || kind == SP_TRACE_HANDED || kind == SP_TRACE_SENT;
+	return kind == SP_TRACE_DROPPED || kind == SP_TRACE_REJECTED || kind == SP_TRACE_HANDED || kind == SP_TRACE_HELD ||
+	       kind == SP_TRACE_SENT;
 }
 
 static uint32_t rule_id(const struct sp_worker *worker, uint32_t slot)
@@ -108,6 +109,14 @@ static void trace_packet(struct sp_worker *worker, unsigned int i, enum sp_stage
 	case SP_STAGE_PARSE:
 		append(trace, i, stage, SP_TRACE_PARSED, key->family, key->family == SP_FAMILY_NONE ? key->aux : key->proto);
 		break;
+	case SP_STAGE_FRAGMENT:
+		if (burst->verdict[i] == SP_VERDICT_HANDED)
+			append(trace, i, stage, SP_TRACE_HANDED, 0, 0);
+		else if (burst->verdict[i] == SP_VERDICT_HELD)
+			append(trace, i, stage, SP_TRACE_HELD, 0, 0);
+		else if (burst->datagrams >> i & 1)
+			append(trace, i, stage, SP_TRACE_WHOLE, 0, burst->packet[i].payload_len);
+		break;
 	case SP_STAGE_OWNER:
 		if (burst->verdict[i] == SP_VERDICT_HANDED)
 			append(trace, i, stage, SP_TRACE_HANDED, 0, 0);
@@ -188,7 +197,13 @@ static void put_item(struct sp_text *text, const struct sp_dataplane *dataplane,
 		put_parsed(text, item);
 		break;
 	case SP_TRACE_HANDED:
-		sp_text_put(text, "handed to the worker that owns the session");
+		sp_text_put(text, "handed to the worker that owns the %s", item->stage == SP_STAGE_FRAGMENT ? "datagram" : "session");
+		break;
+	case SP_TRACE_HELD:
+		sp_text_put(text, "waits for the others");
+		break;
+	case SP_TRACE_WHOLE:
+		sp_text_put(text, "together, payload %u", item->value);
 		break;
 	case SP_TRACE_EGRESS:
 		sp_text_put(text, "by %s", port_name(dataplane, item->small));

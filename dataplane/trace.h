@@ -16,7 +16,9 @@
 
 enum sp_trace_kind {
 	SP_TRACE_PARSED,    /* small: family, value: protocol, or ethertype without a family */
-	SP_TRACE_HANDED,    /* to the worker that owns the session */
+	SP_TRACE_HANDED,    /* to the worker that owns the session, or puts the datagram together */
+	SP_TRACE_HELD,      /* a fragment waits for the others */
+	SP_TRACE_WHOLE,     /* a datagram is together, this fragment having been the last; value: bytes of layer 4's payload */
 	SP_TRACE_EGRESS,    /* small: port index */
 	SP_TRACE_HIT,       /* small: enum sp_session_state_id, value: id of the rule that admitted the session, 0 the default */
 	SP_TRACE_HIT_REPLY, /* the same, in the reply's direction */

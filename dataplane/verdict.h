@@ -14,13 +14,14 @@ enum sp_verdict {
 	SP_VERDICT_ALLOW,     /* to be sent out of the egress port */
 	SP_VERDICT_DROP,      /* counted under its reason and freed */
 	SP_VERDICT_REJECT,    /* dropped under its reason, and an answer is built */
-	SP_VERDICT_HANDED,    /* given to the worker that owns its session */
+	SP_VERDICT_HANDED,    /* given to the worker that owns its session, or that puts its datagram together */
+	SP_VERDICT_HELD,      /* a fragment that waits for the others of its datagram */
 	SP_VERDICT_CONSUMED,  /* ended here by design (none in wire mode) */
 };
 
 /*
- * X(enumerator, name, meaning, cure). A packet has exactly one. Families: parse_, frag_, tcp_, rule, default, limit, inspect_, nat_,
- * route_, table_, queue_. New reasons go to the end of their family; names never change.
+ * X(enumerator, name, meaning, cure). A packet has exactly one. Families: parse_, frag_, tcp_, icmp_, sctp_, rule, default, limit,
+ * inspect_, nat_, route_, table_, queue_. New reasons go to the end of their family; names never change.
  */
 #define SP_DROP_REASONS(X)                                                                                                                 \
 	X(NONE, "none", "not dropped", "")                                                                                                 \
@@ -50,14 +51,63 @@ enum sp_verdict {
 	X(PARSE_L4_CHECKSUM, "parse_l4_checksum", "TCP, UDP, ICMP or SCTP checksum wrong",                                                 \
 		"on veth and TAP switch off tx checksum offload of the sender; else look for corruption")                                  \
 	X(PARSE_PORT_ZERO, "parse_port_zero", "TCP, UDP or SCTP port 0", "no service uses port 0; look for a scan")                        \
-	X(FRAG_UNASSEMBLED, "frag_unassembled", "an IP fragment; fragments are not reassembled yet",                                       \
-		"lower the MTU of the sender or enable path MTU discovery")                                                                \
+	X(FRAG_LENGTH, "frag_length", "a fragment without data, or not the last and of a length that is no multiple of 8",                 \
+		"capture it: an attack, or a broken sender")                                                                               \
+	X(FRAG_TINY, "frag_tiny",                                                                                                          \
+		"a first fragment that does not hold the whole header of layer 4, or one that begins inside the TCP header (RFC 1858, "    \
+		"3128, 7112)",                                                                                                             \
+		"look for an attack: no sender needs such fragments")                                                                      \
+	X(FRAG_TOO_LONG, "frag_too_long", "fragments of a datagram longer than 65,535 bytes", "look for an attack")                        \
+	X(FRAG_TOO_MANY, "frag_too_many", "more than 64 fragments of one datagram",                                                        \
+		"raise the MTU of the path, or send smaller datagrams")                                                                    \
+	X(FRAG_OVERLAP, "frag_overlap", "fragments that overlap (RFC 5722), and all others of that datagram",                              \
+		"look for an attack; reused IP identifications also look like this")                                                       \
+	X(FRAG_DUPLICATE, "frag_duplicate", "an exact copy of a fragment that waits; the first one counts",                                \
+		"look for a loop or a mirrored link")                                                                                      \
+	X(FRAG_END, "frag_end", "fragments that contradict each other about where the datagram ends", "look for an attack")                \
+	X(FRAG_HEADERS, "frag_headers", "two fragment headers in one IPv6 packet", "look for an attack")                                   \
+	X(FRAG_ICMP, "frag_icmp", "an ICMP error or neighbour discovery in fragments (RFC 6980)",                                          \
+		"look for an attack: neither ever needs fragments")                                                                        \
+	X(FRAG_TIMEOUT, "frag_timeout", "a fragment whose others did not come in time, or before the firewall stopped",                    \
+		"look for loss on the path; raise fragments.timeout for slow links")                                                       \
+	X(FRAG_SOURCE, "frag_source", "the oldest waiting fragments of a source that has too many unfinished datagrams",                   \
+		"raise fragments.per_source, or look for a flood")                                                                         \
 	X(TCP_FLAGS, "tcp_flags", "a combination of TCP flags that no stack sends", "look for a scan")                                     \
 	X(TCP_NO_SESSION, "tcp_no_session", "a TCP segment without SYN that belongs to no session",                                        \
 		"the session expired or was made before the firewall started; reconnect")                                                  \
 	X(TCP_STATE, "tcp_state", "a TCP segment that does not fit the state of its session",                                              \
 		"capture it; an asymmetric path also looks like this")                                                                     \
+	X(TCP_WINDOW, "tcp_window",                                                                                                        \
+		"a TCP segment outside the windows of its session: data that was not permitted or is long over, or an ACK of what was "    \
+		"never sent",                                                                                                              \
+		"look for blind injection; an asymmetric path, and a device that changes sequence numbers, also look like this")           \
+	X(TCP_RST, "tcp_rst", "a RST at another number than its receiver expects; its sender may have got a challenge ACK (RFC 5961)",     \
+		"look for blind resets; who means it repeats the RST at the right number")                                                 \
+	X(TCP_COOKIE, "tcp_cookie", "an ACK without session that brings no valid cookie of the SYN proxy",                                 \
+		"look for an ACK flood; connections made before the firewall started look like this, too, while the proxy is engaged")     \
+	X(TCP_SYN_PROXY, "tcp_syn_proxy", "a segment of a connection whose server has not answered the SYN proxy yet",                     \
+		"none: its sender repeats it; look at the server when there are many")                                                     \
+	X(TCP_SYN, "tcp_syn", "a SYN inside a connection; its sender may have got a challenge ACK (RFC 5961)",                             \
+		"look for blind attacks; a host that restarted gets through by itself")                                                    \
 	X(ICMP_NO_SESSION, "icmp_no_session", "an ICMP error or reply that no session asked for", "allow it by a rule when it is wanted")  \
+	X(ICMP_ERROR_TYPE, "icmp_error_type",                                                                                              \
+		"an ICMP error about a session, of a type or code that steers hosts or that no router sends",                              \
+		"capture it; source quench and unknown codes never pass with a session")                                                   \
+	X(ICMP_IMPLAUSIBLE, "icmp_implausible",                                                                                            \
+		"an ICMP error whose quoted packet was not sent so: sequence number, tag, lengths or MTU do not fit the session",          \
+		"look for blind attacks on the session; an asymmetric path also looks like this")                                          \
+	X(ICMP_ERROR_RATE, "icmp_error_rate", "more ICMP errors about one session than a second may bring",                                \
+		"capture them: a host needs one; raise sessions.icmp_errors when they are wanted")                                         \
+	X(ICMP_TYPE, "icmp_type", "an ICMP type that steers hosts or is deprecated, under a rule that does not name it",                   \
+		"name it by icmp_type in a rule before this one when it is wanted")                                                        \
+	X(ICMP_ND, "icmp_nd", "neighbour discovery that a host must ignore: hop limit not 255, or malformed (RFC 4861)",                   \
+		"look for an attack from beyond the link")                                                                                 \
+	X(SCTP_CHUNK, "sctp_chunk", "SCTP chunks that are malformed, too many, or bundled as they may not be",                             \
+		"capture it: the sender is broken, or it is an attack")                                                                    \
+	X(SCTP_NO_SESSION, "sctp_no_session", "an SCTP packet other than an INIT that belongs to no session",                              \
+		"the session expired or was made before the firewall started; a second path of a multi-homed host needs a stateless rule") \
+	X(SCTP_STATE, "sctp_state", "an SCTP chunk that does not fit the state of its session", "capture it")                              \
+	X(SCTP_TAG, "sctp_tag", "an SCTP packet without the verification tag of its association", "look for blind attacks")                \
 	X(RULE, "rule", "a rule with action drop or reject matched", "`explain` names the rule")                                           \
 	X(DEFAULT, "default", "no rule matched and the default is not allow", "add a rule; `explain` names the nearest one")               \
 	X(LIMIT, "limit", "over the limit, max_sessions or max_per_source of the rule that matched",                                       \
@@ -75,6 +125,11 @@ enum sp_verdict {
 		"raise sessions in the configuration, or look for a flood")                                                                \
 	X(TABLE_LIMITS_FULL, "table_limits_full", "the table of sources that limits count has no room",                                    \
 		"fewer per-source limits, or shorter prefixes")                                                                            \
+	X(TABLE_SYN_PROXY_FULL, "table_syn_proxy_full", "the SYN proxy waits for as many servers as it may at a time",                     \
+		"look for servers that do not answer, or raise floods.embryonic")                                                          \
+	X(TABLE_FRAGMENTS_FULL, "table_fragments_full",                                                                                    \
+		"the oldest waiting fragments, dropped for newer ones when there was no more room",                                        \
+		"raise fragments.datagrams or fragments.buffers, or look for a flood")                                                     \
 	X(QUEUE_HANDOVER, "queue_handover", "the ring to the worker that owns the session is full",                                        \
 		"add a worker, or spread the load over more queues")                                                                       \
 	X(QUEUE_TX, "queue_tx", "the NIC's transmit queue stayed full", "the egress link is slower than the load")                         \

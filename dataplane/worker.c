@@ -18,9 +18,13 @@
 
 #include "dataplane/alloc.h"
 #include "dataplane/stages.h"
+#include "dataplane/syn_proxy.h"
 
 /* Sessions that one turn of the loop may look at for ageing: keeps a turn short, and empties 10 M sessions in seconds. */
 #define AGE_BUDGET 64
+
+/* Unfinished datagrams that one turn may drop for their age. */
+#define FRAGMENT_BUDGET 16
 
 /* Adaptive polling: empty turns before the first nap, and how long naps are. */
 #define IDLE_TURNS 1024
@@ -68,6 +72,7 @@ static inline void stage_done(struct sp_worker *worker, enum sp_stage stage)
 void sp_worker_burst(struct sp_worker *worker, const struct sp_port *port, bool handed)
 {
 	struct sp_burst *burst = &worker->burst;
+	uint32_t ownerless = handed ? 0 : UINT32_MAX; /* packets that may belong to another worker */
 
 	/* Whole arrays: a few wide stores, where the length of a burst would make each a call. */
 	memset(burst->verdict, SP_VERDICT_GOING, sizeof(burst->verdict));
@@ -82,8 +87,11 @@ void sp_worker_burst(struct sp_worker *worker, const struct sp_port *port, bool 
 	if (unlikely(worker->captures != NULL))
 		capture_begin(worker, handed);
 	stage_done(worker, SP_STAGE_PARSE);
-	if (!handed && worker->dataplane->n_workers > 1)
-		sp_owner_burst(worker, port);
+	if (unlikely((burst->fragments | burst->datagrams) != 0))
+		ownerless |= sp_fragments_burst(worker, port, handed);
+	stage_done(worker, SP_STAGE_FRAGMENT);
+	if (ownerless != 0 && worker->dataplane->n_workers > 1)
+		sp_owner_burst(worker, port, ownerless);
 	stage_done(worker, SP_STAGE_OWNER);
 	sp_egress_burst(worker, port);
 	stage_done(worker, SP_STAGE_EGRESS);
@@ -182,6 +190,7 @@ static unsigned int poll_handover(struct sp_worker *worker)
 
 static void flush_all(struct sp_worker *worker)
 {
+	sp_admit_settle(worker);
 	for (unsigned int p = 0; p < worker->dataplane->n_ports; p++) {
 		if (worker->index == 0 && worker->dataplane->ports[p].tx_ring != NULL)
 			sp_tx_collect(worker, p);
@@ -208,6 +217,8 @@ unsigned int sp_worker_turn(struct sp_worker *worker, uint64_t now, uint32_t now
 		handled += poll_handover(worker);
 	sp_mailbox_poll(&worker->mailbox, worker);
 	sp_sessions_age(worker->sessions, now_ms, AGE_BUDGET);
+	sp_defence_turn(worker, now_ms);
+	sp_fragments_age(worker, FRAGMENT_BUDGET);
 	flush_all(worker);
 	return handled;
 }
@@ -233,7 +244,11 @@ static void drain(struct sp_worker *worker)
 {
 	struct sp_dataplane *dataplane = worker->dataplane;
 	bool empty = false, all_empty;
+	uint64_t left = rte_rdtsc();
 
+	/* Before the others count on it that nothing more comes from here: a datagram may have its owner elsewhere. */
+	begin_turn(worker, left, tsc_to_ms(dataplane, left));
+	sp_fragments_close(worker);
 	__atomic_fetch_add(&dataplane->stopped, 1, __ATOMIC_ACQ_REL);
 	do {
 		bool all_stopped = __atomic_load_n(&dataplane->stopped, __ATOMIC_ACQUIRE) == dataplane->n_workers;
@@ -315,11 +330,20 @@ struct sp_worker *sp_worker_create(
 	worker->dataplane = dataplane;
 	worker->index = index;
 	worker->pool = pool;
+	worker->fragments = sp_fragments_create(&config->fragments, config->socket);
 	worker->inspect_buffer = sp_alloc("inspect", SP_INSPECT_BUFFER_BYTES, 64, config->socket);
 	worker->sessions = sp_sessions_create(&config->sessions);
 	worker->drops = sp_alloc("drops", sizeof(*worker->drops), 64, config->socket);
-	if (worker->inspect_buffer == NULL || worker->sessions == NULL || worker->drops == NULL)
+	if (worker->inspect_buffer == NULL || worker->sessions == NULL || worker->fragments == NULL || worker->drops == NULL)
 		goto err;
+	if (dataplane->floods.syn_proxy != SP_SYN_PROXY_OFF) {
+		worker->syn_proxy = sp_syn_proxy_create(dataplane->floods.embryonic_high, config->socket);
+		if (worker->syn_proxy == NULL) {
+			rc = -errno;
+			goto err;
+		}
+	}
+	sp_defence_init(worker);
 	sp_sessions_set_rule_timeouts(worker->sessions, dataplane->rule_table.timeout_sec);
 	sp_sessions_on_end(worker->sessions, sp_admit_ended, worker);
 	rc = create_handover(worker, config->socket);
@@ -346,6 +370,8 @@ void sp_worker_free(struct sp_worker *worker)
 	if (worker->events.ring != NULL)
 		sp_event_ring_free(&worker->events);
 	sp_sessions_free(worker->sessions);
+	sp_syn_proxy_free(worker->syn_proxy);
+	sp_fragments_free(worker->fragments);
 	sp_free(worker->drops);
 	sp_free(worker->inspect_buffer);
 	sp_free(worker);

@@ -11,10 +11,14 @@
 #include "dataplane/burst.h"
 #include "dataplane/capture.h"
 #include "dataplane/dataplane.h"
+#include "dataplane/defence.h"
 #include "dataplane/drop_ring.h"
 #include "dataplane/event.h"
+#include "dataplane/fragment.h"
+#include "dataplane/icmp_error.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/session.h"
+#include "dataplane/tcp_challenge.h"
 
 #define SP_TX_BUFFER     64
 #define SP_HANDOVER_RING 1024 /* packets waiting from one worker to another */
@@ -30,7 +34,10 @@ struct sp_worker {
 	unsigned int index; /* 0..n_workers-1 */
 	unsigned int core;  /* CPU it is pinned to; set by launch */
 	struct sp_sessions *sessions;
-	struct rte_mempool *pool;                  /* for packets that the worker builds */
+	struct sp_fragments *fragments;
+	struct sp_syn_proxy *syn_proxy; /* NULL when it is off */
+	struct sp_defence_state defence;
+	struct rte_mempool *pool;                  /* for packets that the worker builds, and fragments that wait */
 	struct rte_ring *handover[SP_WORKERS_MAX]; /* handover[from]: packets for this worker; single producer, single consumer */
 	struct sp_mailbox mailbox;
 	struct sp_event_ring events;
@@ -40,16 +47,22 @@ struct sp_worker {
 	uint32_t stage_wait;                   /* bursts until the next timed one */
 	bool watched;                          /* this burst is timed or traced */
 	uint64_t reject_tat_ns;                /* rate of built answers */
+	struct sp_tcp_challenges challenges;
 	struct sp_burst burst;
 	struct sp_tx_buffer tx[SP_PORTS_MAX];
 	uint8_t *inspect_buffer;    /* SP_INSPECT_BUFFER_BYTES */
 	struct sp_drop_ring *drops; /* owned; others read it by sp_drop_read */
+	struct sp_icmp_errors icmp_errors;
 	struct sp_trace trace;
+	struct sp_rule_change {
+		uint32_t slot, change; /* modulo 2^32 */
+	} sessions_change;             /* what its sessions of this rule became more or fewer since sp_admit_settle */
 	struct sp_stats stats;
 } __attribute__((aligned(64)));
 
 struct sp_worker_config {
 	struct sp_sessions_config sessions;
+	struct sp_fragments_config fragments;
 	int socket;
 };
 

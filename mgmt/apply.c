@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "mgmt/events.h"
+#include "mgmt/judge.h"
 #include "mgmt/problem.h"
 #include "mgmt/publish.h"
 #include "mgmt/replace.h"
@@ -76,7 +77,7 @@ void sp_apply_signatures(struct sp_mgmt *mgmt)
 }
 
 /* Leaves a trace of a change in the event file and in the log. */
-static void audit(struct sp_mgmt *mgmt, const char *action, const struct sp_peer *by, bool persistent)
+static void audit(struct sp_mgmt *mgmt, const char *action, const struct sp_peer *by, bool persistent, json_t *sessions)
 {
 	uint32_t generation = sp_published_generation(mgmt->dataplane);
 	json_t *fields = json_object();
@@ -85,6 +86,7 @@ static void audit(struct sp_mgmt *mgmt, const char *action, const struct sp_peer
 	json_object_set_new(fields, "by", by != NULL ? sp_peer_json(by) : json_string("signal"));
 	json_object_set_new(fields, "generation", json_integer(generation));
 	json_object_set_new(fields, "persistent", json_boolean(persistent));
+	json_object_set_new(fields, "sessions", json_deep_copy(sessions)); /* its own: another thread writes it */
 	sp_events_audit(mgmt->events, fields);
 	fprintf(stderr, "sallyport: rules: generation %u in force (%s)%s\n", generation, action,
 		persistent ? "" : "; not saved to the rule file");
@@ -132,7 +134,24 @@ static bool publish(struct sp_mgmt *mgmt, struct sp_ruleset *ruleset, struct sp_
 	return true;
 }
 
-static void success(struct sp_mgmt *mgmt, const struct sp_diags *diags, bool persistent, bool dry_run, struct sp_reply *reply)
+/* What becomes of the sessions; with `kill` it happens here. `judged` as before the publish. */
+static json_t *judge_sessions(const struct sp_mgmt *mgmt, uint8_t on_change, struct sp_judged *judged)
+{
+	json_t *json = json_object();
+
+	json_object_set_new(json, "policy", json_string(sp_on_change_names[on_change]));
+	if (on_change == SP_ON_CHANGE_KILL) {
+		sp_judge_sessions(mgmt, judged);
+		json_object_set_new(json, "judged", sp_json_u64(judged->judged));
+		json_object_set_new(json, "killed", sp_json_u64(judged->killed));
+		json_object_set_new(json, "complete", json_boolean(judged->complete));
+	}
+	return json;
+}
+
+/* `sessions`: what became of them (the reference passes), NULL: nothing. */
+static void success(
+	struct sp_mgmt *mgmt, const struct sp_diags *diags, bool persistent, bool dry_run, json_t *sessions, struct sp_reply *reply)
 {
 	uint32_t now = sp_published_generation(mgmt->dataplane);
 	json_t *json = json_object();
@@ -143,6 +162,7 @@ static void success(struct sp_mgmt *mgmt, const struct sp_diags *diags, bool per
 	json_object_set_new(json, "revision", json_null());
 	json_object_set_new(json, "persistent", json_boolean(persistent));
 	json_object_set_new(json, "confirm_by", json_null());
+	json_object_set_new(json, "sessions", sessions != NULL ? sessions : json_null());
 	json_object_set_new(json, "warnings", sp_diags_json(diags, SP_DIAG_WARNING, mgmt->rules_path));
 	sp_reply_json(reply, 200, SP_TYPE_JSON, json);
 	reply->etag = now;
@@ -164,7 +184,12 @@ static void put_for_real(struct sp_mgmt *mgmt, struct sp_job *job, struct sp_rul
 	struct sp_replace replace;
 	int rc = mgmt->rules_path != NULL ? sp_replace_prepare(&replace, mgmt->rules_path, job->body, job->size) : -ENOENT;
 	bool kept = unchanged_file(mgmt, job);
+	uint8_t on_change = job->has_on_change ? job->on_change : mgmt->on_change;
+	struct sp_judged judged;
+	json_t *sessions;
 
+	ruleset->on_change = on_change;
+	sp_judge_begin(mgmt, &judged);
 	/* again, for compiling may have taken seconds in which somebody saved the file */
 	if (!kept)
 		sp_ruleset_free(ruleset);
@@ -182,8 +207,9 @@ static void put_for_real(struct sp_mgmt *mgmt, struct sp_job *job, struct sp_rul
 			"in force, but the file could not be written (%s): a restart brings the old rules back", strerror(-rc));
 	sp_degraded_set(mgmt, SP_DEGRADED_NOT_SAVED, rc != 0);
 	sp_degraded_set(mgmt, SP_DEGRADED_RELOAD_FAILED, false);
-	audit(mgmt, "put-rules", &job->by, rc == 0);
-	success(mgmt, diags, rc == 0, false, &job->reply);
+	sessions = judge_sessions(mgmt, on_change, &judged);
+	audit(mgmt, "put-rules", &job->by, rc == 0, sessions);
+	success(mgmt, diags, rc == 0, false, sessions, &job->reply);
 }
 
 void sp_apply_put(struct sp_mgmt *mgmt, struct sp_job *job)
@@ -209,18 +235,20 @@ void sp_apply_put(struct sp_mgmt *mgmt, struct sp_job *job)
 			"%zu error%s in the rules; the running rules are unchanged", diags.errors, diags.errors == 1 ? "" : "s");
 	} else if (job->dry_run) {
 		sp_ruleset_free(ruleset);
-		success(mgmt, &diags, false, true, &job->reply);
+		success(mgmt, &diags, false, true, NULL, &job->reply);
 	} else {
 		put_for_real(mgmt, job, ruleset, &diags);
 	}
 	sp_diags_clear(&diags);
 }
 
-void sp_apply_reload(struct sp_mgmt *mgmt, const struct sp_peer *by, struct sp_reply *reply)
+void sp_apply_reload(struct sp_mgmt *mgmt, const struct sp_peer *by, uint8_t on_change, struct sp_reply *reply)
 {
 	const struct sp_read_options options = {.file = mgmt->rules_path, .zones = &mgmt->dataplane->zones};
 	struct sp_diags diags = {0};
 	struct sp_ruleset *ruleset = NULL;
+	struct sp_judged judged;
+	json_t *sessions;
 	char *bytes = NULL;
 	size_t size;
 
@@ -230,6 +258,9 @@ void sp_apply_reload(struct sp_mgmt *mgmt, const struct sp_peer *by, struct sp_r
 	}
 	if (sp_file_read(mgmt->rules_path, &bytes, &size, &diags) == 0)
 		ruleset = compile(bytes, size, &options, &diags);
+	if (ruleset != NULL)
+		ruleset->on_change = on_change;
+	sp_judge_begin(mgmt, &judged);
 	if (ruleset == NULL) {
 		sp_problem_diags(reply, 422, "invalid-rules", &diags, NULL, "%s has %zu error%s; the running rules are unchanged",
 			mgmt->rules_path, diags.errors, diags.errors == 1 ? "" : "s");
@@ -238,8 +269,9 @@ void sp_apply_reload(struct sp_mgmt *mgmt, const struct sp_peer *by, struct sp_r
 		baseline_set(mgmt, bytes, size);
 		sp_degraded_set(mgmt, SP_DEGRADED_NOT_SAVED, false);
 		sp_degraded_set(mgmt, SP_DEGRADED_RELOAD_FAILED, false);
-		audit(mgmt, "reload", by, true);
-		success(mgmt, &diags, true, false, reply);
+		sessions = judge_sessions(mgmt, on_change, &judged);
+		audit(mgmt, "reload", by, true, sessions);
+		success(mgmt, &diags, true, false, sessions, reply);
 	}
 	sp_diags_print(&diags, stderr);
 	sp_diags_clear(&diags);

@@ -12,9 +12,9 @@ void sp_apply_put(struct sp_mgmt *mgmt, struct sp_job *job);
 
 /*
  * Reads the rule file again and publishes it; with errors the running rules stay. Fills the reply and writes errors to stderr. `by` is who
- * asked for it, NULL: a signal.
+ * asked for it, NULL: a signal; `on_change` (enum sp_on_change) says what becomes of live sessions.
  */
-void sp_apply_reload(struct sp_mgmt *mgmt, const struct sp_peer *by, struct sp_reply *reply);
+void sp_apply_reload(struct sp_mgmt *mgmt, const struct sp_peer *by, uint8_t on_change, struct sp_reply *reply);
 
 /* Remembers what the rule file holds, as the rules in force were loaded from it. At start. */
 void sp_apply_baseline(struct sp_mgmt *mgmt);

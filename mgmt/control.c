@@ -114,10 +114,10 @@ json_t *sp_peer_json(const struct sp_peer *peer)
 }
 
 /* SIGHUP and POST /v1/reload are one: logs are opened anew, whatever becomes of the rules. */
-static void reload(struct sp_mgmt *mgmt, const struct sp_peer *by, struct sp_reply *reply)
+static void reload(struct sp_mgmt *mgmt, const struct sp_peer *by, uint8_t on_change, struct sp_reply *reply)
 {
 	sp_events_reopen(mgmt->events);
-	sp_apply_reload(mgmt, by, reply);
+	sp_apply_reload(mgmt, by, on_change, reply);
 }
 
 static void run_job(struct sp_mgmt *mgmt, struct sp_job *job)
@@ -125,7 +125,7 @@ static void run_job(struct sp_mgmt *mgmt, struct sp_job *job)
 	if (job->kind == SP_JOB_PUT_RULES)
 		sp_apply_put(mgmt, job);
 	else
-		reload(mgmt, &job->by, &job->reply);
+		reload(mgmt, &job->by, job->has_on_change ? job->on_change : mgmt->on_change, &job->reply);
 	job->done(job);
 }
 
@@ -141,7 +141,7 @@ static void tick(struct sp_mgmt *mgmt)
 		sp_publish_retire(mgmt->dataplane) == 0)
 		sp_degraded_set(mgmt, SP_DEGRADED_NOT_RETIRED, false);
 	if (__atomic_exchange_n(&mgmt->control.reload, 0, __ATOMIC_RELAXED) != 0) {
-		reload(mgmt, NULL, &reply);
+		reload(mgmt, NULL, mgmt->on_change, &reply);
 		sp_reply_clear(&reply);
 	}
 }

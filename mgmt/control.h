@@ -34,6 +34,8 @@ struct sp_job {
 	bool dry_run, force;
 	bool has_generation;
 	uint32_t generation; /* If-Match: only when this generation is in force */
+	bool has_on_change;
+	uint8_t on_change; /* enum sp_on_change; without it the configuration's */
 	struct sp_peer by;
 	struct sp_reply reply;
 	void (*done)(struct sp_job *job);

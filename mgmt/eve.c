@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "dataplane/defence.h"
 #include "dataplane/session.h"
 #include "dataplane/verdict.h"
 #include "rules/utf8.h"
@@ -190,6 +191,19 @@ static void add_alert(struct line *line, const struct sp_event *event, const str
 	add(line, "},\"verdict\":{\"action\":\"%s\"}", verdict_name(event->verdict));
 }
 
+/* Half-open connections and their threshold, or the share of their time-outs that sessions which yield have left. */
+static void add_defence(struct line *line, const struct sp_event *event)
+{
+	add(line, ",\"defence\":{\"name\":\"%s\",\"engaged\":%s,\"worker\":%u",
+		event->why < SP_DEFENCE_COUNT ? sp_defence_names[event->why] : "unknown", event->state != 0 ? "true" : "false",
+		event->worker);
+	if (event->why == SP_DEFENCE_SYN_PROXY)
+		add(line, ",\"embryonic\":%" PRIu64 ",\"threshold\":%" PRIu64, event->bytes[0], event->bytes[1]);
+	else
+		add(line, ",\"timeouts_percent\":%" PRIu64, event->bytes[0]);
+	add(line, "}}\n");
+}
+
 /*
  * JSON readers keep numbers exactly up to 2^53, some refuse those over 2^63: the id is spread over 53 bits (Fibonacci hashing), equal ids
  * stay equal, and 0 stays "none".
@@ -203,8 +217,11 @@ static uint64_t json_flow_id(uint64_t flow_id)
 
 size_t sp_eve_format(const struct sp_event *event, const struct sp_eve_names *names, uint64_t wall_ns, char *buf)
 {
-	static const char *const types[] = {
-		[SP_EVENT_FLOW_START] = "flow", [SP_EVENT_FLOW_END] = "flow", [SP_EVENT_DROP] = "drop", [SP_EVENT_ALERT] = "alert"};
+	static const char *const types[] = {[SP_EVENT_FLOW_START] = "flow",
+		[SP_EVENT_FLOW_END] = "flow",
+		[SP_EVENT_DROP] = "drop",
+		[SP_EVENT_ALERT] = "alert",
+		[SP_EVENT_DEFENCE] = "defence"};
 	struct line line = {.buf = buf};
 	char time[SP_EVE_TIME_SIZE];
 
@@ -219,6 +236,10 @@ size_t sp_eve_format(const struct sp_event *event, const struct sp_eve_names *na
 		is_monitor(event)                                ? "monitor"
 		: event->type < sizeof(types) / sizeof(types[0]) ? types[event->type]
 								 : "unknown");
+	if (event->type == SP_EVENT_DEFENCE) {
+		add_defence(&line, event);
+		return line.len;
+	}
 	add_tuple(&line, &event->key);
 	if (event->rule != 0)
 		add(&line, ",\"rule\":%u", event->rule);

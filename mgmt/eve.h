@@ -11,7 +11,7 @@
 
 #include "dataplane/event.h"
 
-/* Every line of a flow, drop or alert event fits, whatever the names in it: those are cut to SP_EVE_TEXT_MAX bytes of JSON. */
+/* Every line of a flow, drop, alert or defence event fits, whatever the names in it: those are cut to SP_EVE_TEXT_MAX bytes of JSON. */
 #define SP_EVE_LINE_MAX 4096
 #define SP_EVE_TEXT_MAX 512
 

@@ -46,6 +46,7 @@ const char *const sp_line_type_names[SP_LINE_TYPES] = {
 	[SP_LINE_ALERT] = "alert",
 	[SP_LINE_STATS] = "stats",
 	[SP_LINE_AUDIT] = "audit",
+	[SP_LINE_DEFENCE] = "defence",
 };
 
 struct sp_streams *sp_streams_create(void)

@@ -192,7 +192,8 @@ static void put_event(struct sp_events *events, const struct sp_event *event)
 	static const uint32_t types[] = {[SP_EVENT_FLOW_START] = SP_LINE_BIT(SP_LINE_FLOW),
 		[SP_EVENT_FLOW_END] = SP_LINE_BIT(SP_LINE_FLOW),
 		[SP_EVENT_DROP] = SP_LINE_BIT(SP_LINE_DROP),
-		[SP_EVENT_ALERT] = SP_LINE_BIT(SP_LINE_ALERT)};
+		[SP_EVENT_ALERT] = SP_LINE_BIT(SP_LINE_ALERT),
+		[SP_EVENT_DEFENCE] = SP_LINE_BIT(SP_LINE_DEFENCE)};
 	const struct sp_dataplane *dataplane = events->dataplane;
 	struct sp_eve_names names = {.port = event->port < dataplane->n_ports ? dataplane->ports[event->port].name : NULL};
 	char text[SP_EVE_LINE_MAX];
@@ -242,7 +243,8 @@ static void tell_lost(struct sp_events *events, uint64_t now_ns)
 {
 	uint64_t n = events->lost - events->told_lost;
 	char text[SP_EVE_LOST_MAX];
-	struct sp_line line = {.text = text, .types = SP_LINE_BIT(SP_LINE_FLOW) | SP_LINE_BIT(SP_LINE_DROP) | SP_LINE_BIT(SP_LINE_ALERT)};
+	struct sp_line line = {.text = text,
+		.types = SP_LINE_BIT(SP_LINE_FLOW) | SP_LINE_BIT(SP_LINE_DROP) | SP_LINE_BIT(SP_LINE_ALERT) | SP_LINE_BIT(SP_LINE_DEFENCE)};
 
 	if (n == 0 || now_ns < events->next_lost_ns || !is_read(events))
 		return;

@@ -10,6 +10,7 @@
 
 #include "dataplane/worker.h"
 #include "mgmt/captures.h"
+#include "mgmt/defences.h"
 #include "mgmt/events.h"
 #include "mgmt/ports.h"
 #include "mgmt/problem.h"
@@ -88,13 +89,18 @@ static void write_packets(const struct snapshot *s, FILE *out)
 	counter(out, "consumed_packets", "Packets that ended here by design.", s->stats.consumed);
 	counter(out, "rx_bytes", "Bytes taken from ports.", s->stats.rx_bytes);
 	counter(out, "tx_bytes", "Bytes sent by ports.", s->stats.tx_bytes);
-	gauge(out, "held_packets", "Packets on their way inside: rings and transmit buffers.", (int64_t)s->held);
+	gauge(out, "held_packets", "Packets on their way inside: rings, waiting fragments and transmit buffers.", (int64_t)s->held);
 	gauge(out, "fragment_delta_packets", "Packets made by fragmentation less those absorbed by reassembly.", s->stats.fragment_delta);
+	counter(out, "fragments", "Fragments that could be part of a datagram.", s->stats.fragments);
+	counter(out, "fragments_reassembled", "Datagrams put together from fragments.", s->stats.datagrams);
+	gauge(out, "fragments_waiting", "Fragments that wait for the others of their datagram.", (int64_t)s->stats.fragments_held);
 	family(out, "drops", "counter", "Packets dropped, by reason; `sallyport explain --reasons` tells meaning and cure.");
 	for (unsigned int r = SP_DROP_NONE + 1; r < SP_DROP_COUNT; r++)
 		fprintf(out, "sallyport_drops_total{reason=\"%s\"} %" PRIu64 "\n", sp_drop_texts[r].name, s->stats.drops[r]);
 	counter(out, "rejects_built", "Answers made to rejected packets.", s->stats.rejects_built);
 	counter(out, "rejects_suppressed", "Answers to rejected packets that were not made.", s->stats.rejects_suppressed);
+	counter(out, "challenges_built", "TCP challenge ACKs (RFC 5961) made.", s->stats.challenges_built);
+	counter(out, "challenges_suppressed", "TCP challenge ACKs that were not made.", s->stats.challenges_suppressed);
 }
 
 static void write_sessions(const struct snapshot *s, FILE *out)
@@ -106,8 +112,39 @@ static void write_sessions(const struct snapshot *s, FILE *out)
 	counter(out, "sessions_expired", "Sessions that ended by time-out or TCP.", s->sessions.expired);
 	counter(out, "sessions_killed", "Sessions ended by request, rules or inspection.", s->sessions.killed);
 	counter(out, "sessions_refused", "Sessions for which the table had no room.", s->sessions.refused);
+	counter(out, "sessions_evicted", "Sessions that a full table gave up for new ones.", s->sessions.evicted);
+	family(out, "sessions_evicted_by_state", "counter", "The same, by the state they were in.");
+	for (unsigned int state = 0; state < SP_STATE_COUNT; state++)
+		fprintf(out, "sallyport_sessions_evicted_by_state_total{state=\"%s\"} %" PRIu64 "\n", sp_state_names[state],
+			s->sessions.evicted_state[state]);
+	family(out, "sessions_by_state", "gauge", "Live sessions.");
+	for (unsigned int state = 0; state < SP_STATE_COUNT; state++)
+		fprintf(out, "sallyport_sessions_by_state{state=\"%s\"} %" PRIu64 "\n", sp_state_names[state],
+			s->sessions.active_state[state]);
 	counter(out, "sessions_rematched", "Sessions matched again after a change of rules, and kept.", s->stats.rematched);
 	counter(out, "sessions_rematch_killed", "Sessions ended by a change of rules.", s->stats.rematch_killed);
+}
+
+static void write_defences(const struct snapshot *s, FILE *out)
+{
+	const struct sp_defence_counters *counters = &s->stats.defence;
+
+	family(out, "defence_engaged", "gauge", "Workers that have engaged it.");
+	for (unsigned int d = 0; d < SP_DEFENCE_COUNT; d++)
+		fprintf(out, "sallyport_defence_engaged{defence=\"%s\"} %" PRIu64 "\n", sp_defence_names[d], counters->engaged[d]);
+	family(out, "defence_engagements", "counter", "Times that a worker engaged it.");
+	for (unsigned int d = 0; d < SP_DEFENCE_COUNT; d++)
+		fprintf(out, "sallyport_defence_engagements_total{defence=\"%s\"} %" PRIu64 "\n", sp_defence_names[d],
+			counters->engagements[d]);
+	gauge(out, "sessions_embryonic", "TCP connections half open.", (int64_t)sp_defences_embryonic(&s->sessions));
+	counter(out, "syn_cookies_sent", "SYNs that the SYN proxy answered.", counters->cookies_sent);
+	counter(out, "syn_cookies_valid", "Clients that proved their address.", counters->cookies_valid);
+	counter(out, "syn_cookies_invalid", "Segments without session that brought no valid cookie.", counters->cookies_invalid);
+	gauge(out, "syn_proxy_opening", "Servers that the SYN proxy waits for.", (int64_t)counters->opening);
+	counter(out, "syn_proxy_opened", "Servers that accepted.", counters->opened);
+	counter(out, "syn_proxy_refused", "Servers that refused.", counters->refused);
+	counter(out, "syn_proxy_unanswered", "Servers that did not answer.", counters->unanswered);
+	counter(out, "syn_proxy_retries", "SYNs sent again to servers.", counters->syn_retries);
 }
 
 static void write_inspection(const struct snapshot *s, FILE *out)
@@ -296,6 +333,7 @@ void sp_res_metrics(struct sp_call *call)
 		write_process(s, out);
 		write_packets(s, out);
 		write_sessions(s, out);
+		write_defences(s, out);
 		write_inspection(s, out);
 		write_events(s, out);
 		write_captures(s, out);

@@ -52,6 +52,7 @@ static struct sp_mgmt *make(struct sp_dataplane *dataplane, const struct sp_mgmt
 		return NULL;
 	}
 	mgmt->dataplane = dataplane;
+	mgmt->on_change = config->on_change;
 	mgmt->tick = config->tick;
 	mgmt->tick_context = config->tick_context;
 	if (!copy(&mgmt->rules_path, config->rules_path) || !copy(&mgmt->config_path, config->config_path) ||

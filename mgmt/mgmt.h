@@ -23,6 +23,7 @@ struct sp_mgmt_config {                  /* strings are copied */
 	const char *mode;                /* "wire" */
 	const char *no_rules;            /* why the rules in force drop everything instead of being the file's; NULL: they are the file's */
 	unsigned int stats_interval_sec; /* EVE stats events; 0: none */
+	uint8_t on_change;               /* enum sp_on_change: what becomes of sessions by a change that does not say it */
 	void (*tick)(void *context);     /* called by the control loop between jobs, some times a second; NULL: nothing is */
 	void *tick_context;
 };

@@ -90,18 +90,23 @@ static int link_state(uint16_t ethdev)
 	return link.link_status == RTE_ETH_LINK_UP;
 }
 
+void sp_port_read_link(struct sp_port *port)
+{
+	int up = link_state(port->ethdev);
+
+	if (up >= 0)
+		__atomic_store_n(&port->link_up, (uint32_t)up, __ATOMIC_RELAXED);
+}
+
 void sp_ports_watch(struct sp_dataplane *dataplane)
 {
 	for (unsigned int i = 0; i < dataplane->n_ports; i++) {
 		struct sp_port *port = &dataplane->ports[i];
-		int up;
 
 		if (__atomic_load_n(&port->paused, __ATOMIC_RELAXED))
 			continue;
 		pthread_mutex_lock(&ethdev_lock);
-		up = link_state(port->ethdev);
+		sp_port_read_link(port);
 		pthread_mutex_unlock(&ethdev_lock);
-		if (up >= 0)
-			__atomic_store_n(&port->link_up, (uint32_t)up, __ATOMIC_RELAXED);
 	}
 }

@@ -23,6 +23,13 @@ void sp_ports_unlock(void);
 /* Any thread but a worker. */
 void sp_port_report(const struct sp_dataplane *dataplane, unsigned int port, struct sp_port_report *out);
 
+/*
+ * Asks the port's device for its link and writes it to link_up, which stays as it is when the device does not say. Of a kernel's interface
+ * the kernel is asked: its drivers call every link up. Main thread before there are others, else with the lock held; does not wait for a
+ * link.
+ */
+void sp_port_read_link(struct sp_port *port);
+
 /* Asks every device that is not paused for its link and writes it to link_up. Control thread; does not wait for a link. */
 void sp_ports_watch(struct sp_dataplane *dataplane);
 

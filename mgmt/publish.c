@@ -84,9 +84,7 @@ static void swap(struct sp_dataplane *dataplane, struct sp_live *live, struct re
 {
 	struct sp_live *old = dataplane->live;
 
-	live->ruleset->generation = old != NULL ? old->ruleset->generation + 1 : 1;
-	if (live->ruleset->generation == 0) /* 0 means "never published" */
-		live->ruleset->generation = 1;
+	sp_live_follow(live, old);
 	pthread_rwlock_wrlock(&lock);
 	__atomic_store_n(&dataplane->live, live, __ATOMIC_RELEASE);
 	pthread_rwlock_unlock(&lock);

@@ -45,8 +45,8 @@ static bool filter_type(struct sp_call *call, struct sp_stream_filter *filter)
 
 		if (bit == 0) {
 			sp_problem(&call->reply, 400, "bad-parameter",
-				"type takes flow, drop, alert, stats or audit, several by comma; not \"%.*s\"", (int)(len < 32 ? len : 32),
-				text);
+				"type takes flow, drop, alert, stats, audit or defence, several by comma; not \"%.*s\"",
+				(int)(len < 32 ? len : 32), text);
 			return false;
 		}
 		filter->types |= bit;

@@ -214,6 +214,24 @@ static bool read_if_match(struct sp_call *call)
 	return true;
 }
 
+/* `sessions`: what becomes of them. False with a problem. */
+static bool read_on_change(struct sp_call *call)
+{
+	const char *text = sp_call_param(call, "sessions");
+	int value;
+
+	if (text == NULL)
+		return true;
+	value = sp_on_change_parse(text);
+	if (value < 0) {
+		sp_problem(&call->reply, 400, "bad-parameter", "sessions takes recheck, keep or kill");
+		return false;
+	}
+	call->job.has_on_change = true;
+	call->job.on_change = (uint8_t)value;
+	return true;
+}
+
 static bool check_type(struct sp_call *call)
 {
 	char type[64];
@@ -235,7 +253,7 @@ void sp_res_rules_put(struct sp_call *call)
 	struct sp_job *job = &call->job;
 
 	if (!check_type(call) || !sp_call_bool(call, "dry-run", &job->dry_run) || !sp_call_bool(call, "force", &job->force) ||
-		!read_if_match(call))
+		!read_if_match(call) || !read_on_change(call))
 		return;
 	if (sp_call_param(call, "confirm") != NULL) {
 		sp_problem(&call->reply, 501, "not-supported", "confirm is not supported yet: nothing was changed");
@@ -252,5 +270,6 @@ void sp_res_rules_put(struct sp_call *call)
 
 void sp_res_reload(struct sp_call *call)
 {
-	call->job.kind = SP_JOB_RELOAD;
+	if (read_on_change(call))
+		call->job.kind = SP_JOB_RELOAD;
 }

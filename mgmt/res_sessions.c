@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE /* strchrnul */
 /*
  * GET and DELETE /v1/sessions: each worker is asked by bounded requests through its mailbox, one after the other. A listing stops at its
  * limit, or when its time is up, with a cursor that names worker and place.
@@ -88,11 +89,59 @@ static bool filter_rule(struct sp_call *call, struct sp_session_filter *filter)
 	return true;
 }
 
+static bool filter_zone(struct sp_call *call, struct sp_session_filter *filter)
+{
+	const struct sp_zones *zones = &call->mgmt->dataplane->zones;
+	const char *text = sp_call_param(call, "zone");
+
+	if (text == NULL)
+		return true;
+	for (unsigned int zone = 0; zone < zones->n; zone++)
+		if (strcmp(text, zones->name[zone]) == 0) {
+			filter->has_zone = true;
+			filter->zone = (uint8_t)zone;
+			return true;
+		}
+	sp_problem(&call->reply, 400, "bad-parameter", "zone takes the name of a zone of the configuration");
+	return false;
+}
+
+static bool add_state(struct sp_session_filter *filter, const char *name, size_t len)
+{
+	for (unsigned int state = 0; state < SP_STATE_COUNT; state++)
+		if (strlen(sp_state_names[state]) == len && memcmp(sp_state_names[state], name, len) == 0) {
+			filter->states |= UINT64_C(1) << state;
+			return true;
+		}
+	return false;
+}
+
+/* States by comma. */
+static bool filter_states(struct sp_call *call, struct sp_session_filter *filter)
+{
+	const char *text = sp_call_param(call, "state"), *comma;
+
+	for (; text != NULL; text = comma[0] == ',' ? comma + 1 : NULL) {
+		comma = strchrnul(text, ',');
+		if (!add_state(filter, text, (size_t)(comma - text))) {
+			sp_problem(&call->reply, 400, "bad-parameter",
+				"state takes states by comma, as they stand in a session: tcp_established, udp_new, ...");
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool filter_read(struct sp_call *call, struct sp_session_filter *filter)
 {
 	memset(filter, 0, sizeof(*filter));
 	return sp_call_address(call, &filter->has_addr, &filter->addr) && filter_port(call, filter) && filter_proto(call, filter) &&
-	       filter_rule(call, filter);
+	       filter_rule(call, filter) && filter_zone(call, filter) && filter_states(call, filter);
+}
+
+static bool filter_given(const struct sp_session_filter *filter)
+{
+	return filter->has_addr || filter->has_port || filter->has_proto || filter->has_rule || filter->has_zone || filter->states != 0;
 }
 
 /* --- rows --------------------------------------------------------------------------------------------------------------------- */
@@ -137,6 +186,32 @@ static json_t *rule_json(const struct sp_dataplane *dataplane, uint32_t slot)
 	return json_integer(__atomic_load_n(&dataplane->rule_table.ids[slot], __ATOMIC_RELAXED));
 }
 
+/* The name that the rule has now; null without one, and when the rule is gone. Under the publish lock. */
+static json_t *rule_name_json(const struct sp_dataplane *dataplane, uint32_t slot)
+{
+	const struct sp_rule *rule = NULL;
+
+	if (slot != SP_RULE_SLOT_DEFAULT && slot < SP_RULE_SLOTS_MAX)
+		rule = sp_published_rule(dataplane, __atomic_load_n(&dataplane->rule_table.ids[slot], __ATOMIC_RELAXED));
+	return rule != NULL ? sp_json_text(rule->value[SP_FIELD_NAME]) : json_null();
+}
+
+static json_t *flags_json(uint8_t flags)
+{
+	static const struct {
+		uint8_t bit;
+		const char *name;
+	} names[] = {{SP_SESSION_INSPECT, "inspect"}, {SP_SESSION_LOG_END, "log"}, {SP_SESSION_SOURCE, "per_source"},
+		{SP_SESSION_LIMITED, "limited"}, {SP_SESSION_MSS, "mss"}, {SP_SESSION_FIN_ORIG, "fin"}, {SP_SESSION_FIN_REPLY, "fin_reply"},
+		{SP_SESSION_PROXY, "proxied"}};
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < RTE_DIM(names); i++)
+		if (flags & names[i].bit)
+			json_array_append_new(array, json_string(names[i].name));
+	return array;
+}
+
 static json_t *row_json(const struct sp_dataplane *dataplane, const struct sp_session_row *row, unsigned int worker)
 {
 	json_t *json = json_object(), *reply = json_object();
@@ -154,7 +229,9 @@ static json_t *row_json(const struct sp_dataplane *dataplane, const struct sp_se
 	json_object_set_new(json, "domain", json_integer(row->original.domain));
 	json_object_set_new(json, "state", row->state.state < SP_STATE_COUNT ? json_string(sp_state_names[row->state.state]) : json_null());
 	json_object_set_new(json, "rule", rule_json(dataplane, row->state.slot));
+	json_object_set_new(json, "rule_name", rule_name_json(dataplane, row->state.slot));
 	json_object_set_new(json, "generation", json_integer(row->state.generation));
+	json_object_set_new(json, "flags", flags_json(row->state.flags));
 	json_object_set_new(json, "age_sec", json_real(row->age_ms / 1000.0));
 	json_object_set_new(json, "idle_sec", json_real(row->idle_ms / 1000.0));
 	json_object_set_new(json, "timeout_sec", json_real(row->timeout_ms / 1000.0));
@@ -227,8 +304,10 @@ static bool list(struct sp_call *call, struct sp_session_query *query, const str
 		answer = ask(call, listing->worker, query, end);
 		if (answer != ANSWERED)
 			return answer == NO_TIME;
+		sp_published_get(dataplane);
 		for (uint32_t i = 0; i < query->n_rows; i++)
 			json_array_append_new(listing->rows, row_json(dataplane, &query->rows[i], listing->worker));
+		sp_published_put();
 		listing->place = query->cursor;
 		if (!query->more) {
 			listing->worker++;
@@ -316,11 +395,11 @@ void sp_res_sessions_delete(struct sp_call *call)
 
 	if (!filter_read(call, &filter) || !sp_call_bool(call, "all", &all))
 		return;
-	filtered = filter.has_addr || filter.has_port || filter.has_proto || filter.has_rule;
+	filtered = filter_given(&filter);
 	if (filtered == all) {
 		sp_problem(&call->reply, 400, "bad-parameter",
 			filtered ? "a filter and ?all=1 contradict each other"
-				 : "name a filter (ip, port, proto, rule), or ?all=1 for every session");
+				 : "name a filter (ip, port, proto, rule, state, zone), or ?all=1 for every session");
 		return;
 	}
 	query = calloc(1, sizeof(*query));

@@ -4,6 +4,7 @@
  * equation holds over them exactly.
  */
 #include "dataplane/worker.h"
+#include "mgmt/defences.h"
 #include "mgmt/events.h"
 #include "mgmt/publish.h"
 #include "mgmt/res.h"
@@ -67,8 +68,25 @@ static json_t *sessions_json(
 	set_u64(json, "expired", sessions->expired);
 	set_u64(json, "killed", sessions->killed);
 	set_u64(json, "refused", sessions->refused);
+	set_u64(json, "evicted", sessions->evicted);
+	json_object_set_new(json, "active_by_state", sp_states_json(sessions->active_state));
+	json_object_set_new(json, "evicted_by_state", sp_states_json(sessions->evicted_state));
 	set_u64(json, "rematched", stats->rematched);
 	set_u64(json, "rematch_killed", stats->rematch_killed);
+	set_u64(json, "memory_bytes", bytes);
+	return json;
+}
+
+static json_t *fragments_json(const struct sp_dataplane *dataplane, const struct sp_stats *stats)
+{
+	json_t *json = json_object();
+	uint64_t bytes = 0;
+
+	for (unsigned int w = 0; w < dataplane->n_workers; w++)
+		bytes += sp_fragments_bytes(dataplane->workers[w]->fragments);
+	set_u64(json, "received", stats->fragments);
+	set_u64(json, "reassembled", stats->datagrams);
+	set_u64(json, "waiting", stats->fragments_held);
 	set_u64(json, "memory_bytes", bytes);
 	return json;
 }
@@ -103,12 +121,13 @@ static json_t *events_json(const struct sp_dataplane *dataplane)
 	return json;
 }
 
-static json_t *rejects_json(const struct sp_stats *stats)
+/* Answers that the firewall builds by itself. */
+static json_t *answers_json(uint64_t built, uint64_t suppressed)
 {
 	json_t *json = json_object();
 
-	set_u64(json, "built", stats->rejects_built);
-	set_u64(json, "suppressed", stats->rejects_suppressed);
+	set_u64(json, "built", built);
+	set_u64(json, "suppressed", suppressed);
 	return json;
 }
 
@@ -125,8 +144,11 @@ json_t *sp_stats_json(const struct sp_dataplane *dataplane)
 	json_object_set_new(json, "bytes", bytes_json(&stats));
 	json_object_set_new(json, "drops", drops_json(&stats));
 	json_object_set_new(json, "sessions", sessions_json(dataplane, &stats, &sessions));
+	json_object_set_new(json, "fragments", fragments_json(dataplane, &stats));
+	json_object_set_new(json, "defences", sp_defences_json(dataplane, &stats, &sessions));
 	json_object_set_new(json, "inspection", inspection_json(&stats.inspect));
-	json_object_set_new(json, "rejects", rejects_json(&stats));
+	json_object_set_new(json, "rejects", answers_json(stats.rejects_built, stats.rejects_suppressed));
+	json_object_set_new(json, "challenges", answers_json(stats.challenges_built, stats.challenges_suppressed));
 	json_object_set_new(json, "events", events_json(dataplane));
 	json_object_set_new(json, "ports", sp_ports_json(dataplane));
 	json_object_set_new(json, "workers", sp_workers_json(dataplane));

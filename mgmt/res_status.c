@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mgmt/defences.h"
 #include "mgmt/events.h"
 #include "mgmt/problem.h"
 #include "mgmt/publish.h"
@@ -118,6 +119,7 @@ void sp_res_status(struct sp_call *call)
 	json_object_set_new(json, "generation", json_integer(sp_published_generation(mgmt->dataplane)));
 	json_object_set_new(json, "ready", json_boolean(sp_is_ready(mgmt)));
 	json_object_set_new(json, "degraded", sp_degraded_json(mgmt));
+	json_object_set_new(json, "defending", sp_defending_json(dataplane));
 	json_object_set_new(json, "rules", sp_json_text(mgmt->rules_path));
 	json_object_set_new(json, "config", sp_json_text(mgmt->config_path));
 	sp_reply_json(&call->reply, 200, SP_TYPE_JSON, json);

@@ -48,6 +48,7 @@ struct sp_mgmt {
 	char *rules_path, *config_path, *mode; /* rules_path may be NULL: then PUT never persists and reload is refused */
 	char *rules_folder;
 	char *no_rules;              /* what SP_DEGRADED_NO_RULES is about; NULL: the rules at start were the file's */
+	uint8_t on_change;           /* enum sp_on_change of changes that do not say one */
 	void (*tick)(void *context); /* of the configuration; control thread */
 	void *tick_context;
 	struct sp_control control;

@@ -97,6 +97,8 @@ static void find_near_miss(const struct sp_policy *policy, const struct sp_packe
 
 		if (rule->monitor || (rule->action == SP_ACTION_ALLOW) == allowed || (!allowed && !opens && !rule->stateless))
 			continue;
+		if (!allowed && !sp_first_packet_named(rule, packet))
+			continue;
 		misses = all_misses(policy, rule, packet);
 		if (misses == 0 || (misses & (misses - 1)) != 0)
 			continue;
@@ -199,6 +201,10 @@ const char *sp_explain_wanted(const struct sp_rule *rule, int field)
 
 void sp_explain_no_session(const struct sp_packet_text *packet, const struct sp_explain *explain, char *buf, size_t size)
 {
+	if (strcmp(explain->reason, "icmp_type") == 0) {
+		snprintf(buf, size, "would allow it, but lets this ICMP type through only when it names it by icmp_type (icmp_type)");
+		return;
+	}
 	snprintf(buf, size, "would allow it, but it opens no session (%s): only %s does", explain->reason,
 		packet->match.proto == IPPROTO_TCP ? "a SYN" : "its request");
 }

@@ -13,7 +13,8 @@ void sp_explain_got(const struct sp_policy *policy, const struct sp_packet_text 
 /* What the rule asks in the field; lives as long as the policy. */
 const char *sp_explain_wanted(const struct sp_rule *rule, int field);
 
-/* With no_session: "would allow it, but it opens no session (tcp_no_session): only a SYN does" (buf at least 128 bytes). */
+/* With no_session: "would allow it, but it opens no session (tcp_no_session): only a SYN does", or that its ICMP type must be named (buf at
+ * least 128 bytes). */
 void sp_explain_no_session(const struct sp_packet_text *packet, const struct sp_explain *explain, char *buf, size_t size);
 
 /* Whether the packet can occur at all: its TCP flags go together. */
@@ -21,6 +22,9 @@ bool sp_first_packet_valid(const struct sp_packet_text *packet);
 
 /* Whether a rule that keeps sessions lets it pass as the first packet of a flow: it opens a session, or needs none. */
 bool sp_first_packet_opens(const struct sp_packet_text *packet);
+
+/* Whether a rule that allows it (NULL: the default) lets a packet of this ICMP type through: it names the type, or need not. */
+bool sp_first_packet_named(const struct sp_rule *rule, const struct sp_packet_text *packet);
 
 /* From what rule or default say to what becomes of the packet: sets reason and no_session, and the action with it. */
 void sp_first_packet_judge(const struct sp_policy *policy, const struct sp_packet_text *packet, struct sp_explain *out);

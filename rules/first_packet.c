@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 
 #include "rules/explain_internal.h"
+#include "rules/icmp_types.h"
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -67,14 +68,27 @@ bool sp_first_packet_opens(const struct sp_packet_text *packet)
 	return no_session_reason(packet) == NULL;
 }
 
+bool sp_first_packet_named(const struct sp_rule *rule, const struct sp_packet_text *packet)
+{
+	const struct sp_match *match = &packet->match;
+
+	if (match->proto != (match->family == SP_FAMILY_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6) || match->family == SP_FAMILY_NONE)
+		return true;
+	return (rule != NULL && rule->icmp_type.n != 0) || !sp_icmp_needs_name(match->family, (uint8_t)match->sport);
+}
+
 void sp_first_packet_judge(const struct sp_policy *policy, const struct sp_packet_text *packet, struct sp_explain *out)
 {
-	bool stateless = out->builtin || (out->rule != SP_RULE_NONE && policy->rules[out->rule].stateless);
+	const struct sp_rule *rule = out->rule != SP_RULE_NONE ? &policy->rules[out->rule] : NULL;
+	bool stateless = out->builtin || (rule != NULL && rule->stateless);
 
 	if (out->invalid) {
 		out->reason = "tcp_flags";
 	} else if (out->action == SP_ACTION_ALLOW) {
-		out->reason = stateless ? NULL : no_session_reason(packet);
+		if (!out->builtin && !sp_first_packet_named(rule, packet))
+			out->reason = "icmp_type";
+		else
+			out->reason = stateless ? NULL : no_session_reason(packet);
 		out->no_session = out->reason != NULL;
 		if (out->no_session)
 			out->action = SP_ACTION_DROP;

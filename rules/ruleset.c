@@ -10,6 +10,20 @@
 
 _Static_assert(sizeof(struct sp_hot_rule) == 64, "a hot rule is one cache line");
 
+const char *const sp_on_change_names[SP_ON_CHANGE_COUNT] = {
+#define X(e, n) [SP_ON_CHANGE_##e] = n,
+	SP_ON_CHANGE(X)
+#undef X
+};
+
+int sp_on_change_parse(const char *text)
+{
+	for (int i = 0; i < SP_ON_CHANGE_COUNT; i++)
+		if (strcmp(text, sp_on_change_names[i]) == 0)
+			return i;
+	return -EINVAL;
+}
+
 static void hot_fill(struct sp_hot_rule *hot, const struct sp_rule *rule)
 {
 	*hot = (struct sp_hot_rule){
@@ -17,7 +31,8 @@ static void hot_fill(struct sp_hot_rule *hot, const struct sp_rule *rule)
 		.content_hash = rule->content_hash,
 		.action = rule->action,
 		.log = rule->log,
-		.flags = (uint8_t)((rule->monitor ? SP_HOT_MONITOR : 0) | (rule->stateless ? SP_HOT_STATELESS : 0)),
+		.flags = (uint8_t)((rule->monitor ? SP_HOT_MONITOR : 0) | (rule->stateless ? SP_HOT_STATELESS : 0) |
+				   (rule->icmp_type.n != 0 ? SP_HOT_ICMP_TYPE : 0)),
 		.inspect = rule->inspect,
 		.mss = rule->mss,
 		.timeout_sec = rule->timeout_sec,

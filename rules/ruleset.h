@@ -32,9 +32,29 @@ struct sp_hot_rule {
 
 #define SP_HOT_MONITOR   1u
 #define SP_HOT_STATELESS 2u
+#define SP_HOT_ICMP_TYPE 4u /* it names its ICMP types: icmp_types.h */
+
+/* What becomes of live sessions when rules change; X(enumerator, name). */
+#define SP_ON_CHANGE(X)       \
+	X(RECHECK, "recheck") \
+	X(KEEP, "keep")       \
+	X(KILL, "kill")
+
+enum sp_on_change {
+#define X(e, n) SP_ON_CHANGE_##e,
+	SP_ON_CHANGE(X)
+#undef X
+		SP_ON_CHANGE_COUNT
+};
+
+extern const char *const sp_on_change_names[SP_ON_CHANGE_COUNT];
+
+/* The value of a name, -EINVAL for any other text. */
+int sp_on_change_parse(const char *text);
 
 struct sp_ruleset {
 	uint32_t generation;       /* set by whoever publishes; 0 before */
+	uint8_t on_change;         /* enum sp_on_change: the same */
 	struct sp_hot_rule *rules; /* n_rules, indexes as in policy->rules */
 	uint32_t n_rules;
 	uint8_t default_action;

@@ -61,6 +61,7 @@ struct job {
 	struct sp_replay *replay;
 	uint64_t n, first_ns;
 	bool eal;
+	bool reported; /* a verdict */
 };
 
 /* --- a verdict ------------------------------------------------------------------------------------------------------------------- */
@@ -120,10 +121,9 @@ static void print_verdict(const struct job *job, const struct sp_replay_verdict 
 }
 
 /* Written as it comes, so that a long capture takes no memory. Names hold nothing that JSON would escape. */
-static void print_verdict_json(const struct sp_replay_verdict *verdict)
+static void print_verdict_json(const struct job *job, const struct sp_replay_verdict *verdict)
 {
-	printf("%s\n{\"n\":%" PRIu64 ",\"verdict\":\"%s\",\"rule\":", verdict->n == 1 ? "" : ",", verdict->n,
-		verdict_name(verdict->verdict));
+	printf("%s\n{\"n\":%" PRIu64 ",\"verdict\":\"%s\",\"rule\":", job->reported ? "," : "", verdict->n, verdict_name(verdict->verdict));
 	if (verdict->rule != 0)
 		printf("%" PRIu32, verdict->rule);
 	else
@@ -139,12 +139,13 @@ static void print_verdict_json(const struct sp_replay_verdict *verdict)
 
 static void report(void *context, const struct sp_replay_verdict *verdict)
 {
-	const struct job *job = context;
+	struct job *job = context;
 
 	if (job->arguments->json)
-		print_verdict_json(verdict);
+		print_verdict_json(job, verdict);
 	else
 		print_verdict(job, verdict);
+	job->reported = true;
 }
 
 /* --- the replay ------------------------------------------------------------------------------------------------------------------ */
@@ -176,11 +177,13 @@ static int settle_zones(struct job *job, struct sp_replay_zones *zones)
 
 static uint32_t need_mb(const struct job *job)
 {
-	uint64_t sessions = SP_CONFIG_DEFAULT_SESSIONS;
+	uint64_t sessions = SP_CONFIG_DEFAULT_SESSIONS, fragments = 0;
 
-	if (job->config != NULL)
+	if (job->config != NULL) {
 		sessions = (uint64_t)job->config->sessions4 + job->config->sessions6;
-	return (uint32_t)(sessions * 256 >> 20) + 128 + sp_eal_rules_mb(job->policy->n_rules);
+		fragments = job->config->fragments.datagrams * UINT64_C(1280) + job->config->fragments.buffers * UINT64_C(2560);
+	}
+	return (uint32_t)((sessions * 256 + fragments) >> 20) + 128 + sp_eal_rules_mb(job->policy->n_rules);
 }
 
 static int prepare(struct job *job)

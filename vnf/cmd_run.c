@@ -223,8 +223,13 @@ static int build(struct firewall *firewall)
 		.sessions6 = config->sessions6,
 		.timeout_sec = config->timeout_sec,
 		.limit_sources = config->limit_sources,
+		.fragments = config->fragments,
+		.floods = config->floods,
+		.pressure = config->pressure,
 		.reject_rate = config->reject_rate,
+		.tcp = config->tcp,
 		.log_rate = config->log_rate,
+		.icmp_error_rate = config->icmp_error_rate,
 		.adaptive = config->adaptive,
 		.zones = &config->zones};
 	char why[SP_WHY_MAX] = "";
@@ -265,14 +270,19 @@ static int publish(struct firewall *firewall)
 static int print_start(struct firewall *firewall)
 {
 	const struct sp_dataplane *dataplane = firewall->launch.dataplane;
-	size_t bytes = 0;
+	const struct sp_fragments_config *fragments = &firewall->config->fragments;
+	size_t bytes = 0, fragment_bytes = 0;
 
 	for (unsigned int p = 0; p < dataplane->n_ports; p++)
 		sp_port_print(&dataplane->ports[p], stderr);
 	for (unsigned int w = 0; w < dataplane->n_workers; w++)
 		bytes += sp_sessions_bytes(dataplane->workers[w]->sessions);
+	for (unsigned int w = 0; w < dataplane->n_workers; w++)
+		fragment_bytes += sp_fragments_bytes(dataplane->workers[w]->fragments);
 	fprintf(stderr, "sallyport: sessions: %u IPv4 and %u IPv6 in %zu MB\n", firewall->config->sessions4, firewall->config->sessions6,
 		bytes >> 20);
+	fprintf(stderr, "sallyport: fragments: %u unfinished datagrams in %zu KB, %u packet buffers\n", fragments->datagrams,
+		fragment_bytes >> 10, fragments->buffers);
 	fprintf(stderr, "sallyport: workers: %u on CPU", dataplane->n_workers);
 	for (unsigned int w = 0; w < dataplane->n_workers; w++)
 		fprintf(stderr, "%s %u", w > 0 ? "," : "", firewall->workers[w]);
@@ -294,6 +304,7 @@ static int start_management(struct firewall *firewall)
 		.config_path = config->file,
 		.mode = "wire",
 		.no_rules = firewall->closed[0] != '\0' ? firewall->closed : NULL,
+		.on_change = config->on_change,
 		.stats_interval_sec = config->stats_interval_sec,
 		.tick = sp_port_events_tick,
 		.tick_context = firewall->port_events};

@@ -138,12 +138,30 @@ static void number_pairs(struct sp_config *config)
 	}
 }
 
+/* Thresholds that were not given follow from the others: an eighth of the sessions, and half of that. */
+static void set_floods(struct sp_config *config, struct sp_diags *diags)
+{
+	struct sp_flood_config *floods = &config->floods;
+
+	if (floods->embryonic_high == 0)
+		floods->embryonic_high = RTE_MAX((config->sessions4 + config->sessions6) / SP_FLOOD_EMBRYONIC_SHARE, 2u);
+	if (floods->embryonic_low == 0)
+		floods->embryonic_low = floods->embryonic_high / 2;
+	if (floods->embryonic_low >= floods->embryonic_high)
+		sp_diag_error(diags, config->file, 0,
+			"\"embryonic_low\" of \"floods\" is %u, but must be less than \"embryonic\", which is %u: the proxy would "
+			"disengage where it "
+			"engages",
+			floods->embryonic_low, floods->embryonic_high);
+}
+
 void sp_config_resolve(struct sp_config *config, struct sp_diags *diags)
 {
 	size_t errors = diags->errors;
 	unsigned int devices = 0;
 
 	config->zones.closed = true;
+	set_floods(config, diags);
 	if (config->n_ports == 0) {
 		sp_diag_error(diags, config->file, 0,
 			"no ports; add ports = ( { name = \"in\"; device = \"...\"; zone = \"inside\"; peer = \"out\"; }, ... );");
@@ -196,8 +214,8 @@ static bool word_is(const char *word, size_t len, const char *const *names)
 
 bool sp_config_is(const char *bytes, size_t size)
 {
-	static const char *const ours[] = {
-		"mode", "ports", "workers", "memory", "api", "log", "sessions", "limits", "poll", "reject_rate", "hardening", NULL};
+	static const char *const ours[] = {"mode", "ports", "workers", "memory", "api", "log", "sessions", "limits", "floods", "tcp",
+		"poll", "reject_rate", "hardening", NULL};
 	static const char *const rules[] = {"version", "sets", "inspect", "default", "nat", "expect", "builtin", "schedules", NULL};
 	const char *p = bytes, *end = bytes + size;
 	int depth = 0;

@@ -12,20 +12,24 @@
 #include <sys/types.h>
 
 #include "dataplane/dataplane.h"
+#include "dataplane/defence.h"
+#include "dataplane/fragment.h"
 #include "dataplane/session.h"
 #include "rules/diag.h"
 #include "rules/policy.h"
+#include "rules/ruleset.h"
 #include "vnf/device.h"
 
-#define SP_CONFIG_DEFAULT_PATH     "/etc/sallyport/sallyport.conf"
-#define SP_CONFIG_DEFAULT_RULES    "/etc/sallyport/rules.d/main.rules"
-#define SP_CONFIG_DEFAULT_SOCKET   "/run/sallyport/api.sock"
-#define SP_CONFIG_DEFAULT_SESSIONS 262144 /* both families together */
-#define SP_CONFIG_DEFAULT_SOURCES  65536
-#define SP_CONFIG_DEFAULT_REJECTS  1000 /* a second and worker */
-#define SP_CONFIG_DEFAULT_ROTATE   256  /* MB */
-#define SP_CONFIG_DEFAULT_KEEP     4
-#define SP_CONFIG_DEFAULT_LOG_RATE 1000 /* a second, rule, kind and worker */
+#define SP_CONFIG_DEFAULT_PATH        "/etc/sallyport/sallyport.conf"
+#define SP_CONFIG_DEFAULT_RULES       "/etc/sallyport/rules.d/main.rules"
+#define SP_CONFIG_DEFAULT_SOCKET      "/run/sallyport/api.sock"
+#define SP_CONFIG_DEFAULT_SESSIONS    262144 /* both families together */
+#define SP_CONFIG_DEFAULT_SOURCES     65536
+#define SP_CONFIG_DEFAULT_ICMP_ERRORS 10   /* a second and session */
+#define SP_CONFIG_DEFAULT_REJECTS     1000 /* a second and worker */
+#define SP_CONFIG_DEFAULT_ROTATE      256  /* MB */
+#define SP_CONFIG_DEFAULT_KEEP        4
+#define SP_CONFIG_DEFAULT_LOG_RATE    1000 /* a second, rule, kind and worker */
 
 /* Ports and VLANs of ports together. */
 #define SP_CONFIG_PORTS_MAX 4096
@@ -72,8 +76,14 @@ struct sp_config {
 	uint32_t stats_interval_sec;   /* of stats events; 0: none */
 	uint32_t sessions4, sessions6; /* of all workers together */
 	uint32_t timeout_sec[SP_STATE_COUNT];
+	uint32_t icmp_error_rate; /* ICMP errors about one session that pass a second; 0: all */
+	uint8_t on_change;        /* enum sp_on_change: sessions when rules change */
 	uint32_t limit_sources;
+	struct sp_fragments_config fragments; /* of all workers together */
+	struct sp_flood_config floods;        /* the same; thresholds are 0 before resolution when none was given */
+	struct sp_pressure_config pressure;
 	uint32_t reject_rate; /* answers a second and worker */
+	struct sp_tcp_config tcp;
 	bool adaptive, hardening;
 	void *strings; /* owns the strings above */
 };

@@ -601,10 +601,26 @@ static void sessions_timeouts(struct reader *reader, const config_setting_t *s, 
 	read_group(reader, s, keys, ARRAY_LENGTH(keys));
 }
 
+static void sessions_icmp_errors(struct reader *reader, const config_setting_t *s, void *into)
+{
+	uint64_t value;
+
+	if (number(reader, s, 0, 1000000, "errors a second", &value))
+		((struct sp_config *)into)->icmp_error_rate = (uint32_t)value;
+}
+
+static void sessions_on_change(struct reader *reader, const config_setting_t *s, void *into)
+{
+	int i = choice(reader, s, sp_on_change_names, SP_ON_CHANGE_COUNT);
+
+	if (i >= 0)
+		((struct sp_config *)into)->on_change = (uint8_t)i;
+}
+
 static void read_sessions(struct reader *reader, const config_setting_t *s, void *into)
 {
-	static const struct key keys[] = {
-		{"max", sessions_max}, {"max4", sessions_max4}, {"max6", sessions_max6}, {"timeouts", sessions_timeouts}};
+	static const struct key keys[] = {{"max", sessions_max}, {"max4", sessions_max4}, {"max6", sessions_max6},
+		{"timeouts", sessions_timeouts}, {"icmp_errors", sessions_icmp_errors}, {"on_change", sessions_on_change}};
 
 	(void)into;
 	read_group(reader, s, keys, ARRAY_LENGTH(keys));
@@ -625,6 +641,164 @@ static void limits_sources(struct reader *reader, const config_setting_t *s, voi
 static void read_limits(struct reader *reader, const config_setting_t *s, void *into)
 {
 	static const struct key keys[] = {{"sources", limits_sources}};
+
+	(void)into;
+	read_group(reader, s, keys, ARRAY_LENGTH(keys));
+}
+
+static void fragments_datagrams(struct reader *reader, const config_setting_t *s, void *into)
+{
+	uint64_t value;
+
+	if (number(reader, s, SP_FRAGMENT_DATAGRAMS_MIN, 1048576, "datagrams", &value))
+		((struct sp_config *)into)->fragments.datagrams = (uint32_t)value;
+}
+
+static void fragments_buffers(struct reader *reader, const config_setting_t *s, void *into)
+{
+	uint64_t value;
+
+	if (number(reader, s, SP_FRAGMENT_BUFFERS_MIN, 4194304, "packets", &value))
+		((struct sp_config *)into)->fragments.buffers = (uint32_t)value;
+}
+
+static void fragments_per_source(struct reader *reader, const config_setting_t *s, void *into)
+{
+	uint64_t value;
+
+	if (number(reader, s, 1, 1048576, "datagrams", &value))
+		((struct sp_config *)into)->fragments.per_source = (uint32_t)value;
+}
+
+/* Longer than RFC 8200's 60 seconds twice over, pieces only wait to be mixed up with those of a reused identification. */
+static void fragments_timeout(struct reader *reader, const config_setting_t *s, void *into)
+{
+	uint32_t *sec = &((struct sp_config *)into)->fragments.timeout_sec, was = *sec;
+
+	duration(reader, s, sec);
+	if (*sec > SP_FRAGMENT_TIMEOUT_MAX) {
+		error(reader, s, "fragments wait for at most %d seconds", SP_FRAGMENT_TIMEOUT_MAX);
+		*sec = was;
+	}
+}
+
+static void read_fragments(struct reader *reader, const config_setting_t *s, void *into)
+{
+	static const struct key keys[] = {{"datagrams", fragments_datagrams}, {"buffers", fragments_buffers},
+		{"timeout", fragments_timeout}, {"per_source", fragments_per_source}};
+
+	(void)into;
+	read_group(reader, s, keys, ARRAY_LENGTH(keys));
+}
+
+static void floods_syn_proxy(struct reader *reader, const config_setting_t *s, void *into)
+{
+	int i = choice(reader, s, sp_syn_proxy_mode_names, SP_SYN_PROXY_MODES);
+
+	if (i >= 0)
+		((struct sp_config *)into)->floods.syn_proxy = (uint8_t)i;
+}
+
+static void floods_embryonic(struct reader *reader, const config_setting_t *s, void *into)
+{
+	uint64_t value;
+
+	if (number(reader, s, 2, SESSIONS_MAX, "half-open connections", &value))
+		((struct sp_config *)into)->floods.embryonic_high = (uint32_t)value;
+}
+
+static void floods_embryonic_low(struct reader *reader, const config_setting_t *s, void *into)
+{
+	uint64_t value;
+
+	if (number(reader, s, 1, SESSIONS_MAX, "half-open connections", &value))
+		((struct sp_config *)into)->floods.embryonic_low = (uint32_t)value;
+}
+
+static void floods_calm(struct reader *reader, const config_setting_t *s, void *into)
+{
+	duration(reader, s, &((struct sp_config *)into)->floods.calm_sec);
+}
+
+static void floods_mss(struct reader *reader, const config_setting_t *s, void *into)
+{
+	uint64_t value;
+
+	if (number(reader, s, 536, 65495, "bytes", &value))
+		((struct sp_config *)into)->floods.mss4 = (uint16_t)value;
+}
+
+static void floods_mss6(struct reader *reader, const config_setting_t *s, void *into)
+{
+	uint64_t value;
+
+	if (number(reader, s, 1220, 65475, "bytes", &value))
+		((struct sp_config *)into)->floods.mss6 = (uint16_t)value;
+}
+
+static void floods_window_scale(struct reader *reader, const config_setting_t *s, void *into)
+{
+	uint64_t value;
+
+	if (number(reader, s, 0, 14, "", &value))
+		((struct sp_config *)into)->floods.wscale = (uint8_t)value;
+}
+
+static void floods_pressure_start(struct reader *reader, const config_setting_t *s, void *into)
+{
+	uint64_t value;
+
+	if (number(reader, s, 0, 99, "percent", &value))
+		((struct sp_config *)into)->pressure.start_percent = (uint32_t)value;
+}
+
+static void floods_pressure_end(struct reader *reader, const config_setting_t *s, void *into)
+{
+	uint64_t value;
+
+	if (number(reader, s, 0, 100, "percent (0: never)", &value))
+		((struct sp_config *)into)->pressure.end_percent = (uint32_t)value;
+}
+
+static void floods_pressure_min(struct reader *reader, const config_setting_t *s, void *into)
+{
+	uint32_t sec;
+
+	if (duration(reader, s, &sec))
+		((struct sp_config *)into)->pressure.min_sec = RTE_MIN(sec, SP_SESSION_TIMEOUT_CAP_SEC);
+}
+
+static void read_floods(struct reader *reader, const config_setting_t *s, void *into)
+{
+	static const struct key keys[] = {{"syn_proxy", floods_syn_proxy}, {"embryonic", floods_embryonic},
+		{"embryonic_low", floods_embryonic_low}, {"calm", floods_calm}, {"mss", floods_mss}, {"mss6", floods_mss6},
+		{"window_scale", floods_window_scale}, {"pressure_start", floods_pressure_start}, {"pressure_end", floods_pressure_end},
+		{"pressure_min", floods_pressure_min}};
+	const struct sp_config *config = into;
+
+	read_group(reader, s, keys, ARRAY_LENGTH(keys));
+	if (config->floods.embryonic_high != 0 && config->floods.embryonic_low >= config->floods.embryonic_high)
+		error(reader, s, "\"embryonic_low\" must be less than \"embryonic\": the proxy would disengage where it engages");
+	if (config->pressure.end_percent != 0 && config->pressure.start_percent >= config->pressure.end_percent)
+		error(reader, s, "\"pressure_start\" must be less than \"pressure_end\"");
+}
+
+static void tcp_midstream(struct reader *reader, const config_setting_t *s, void *into)
+{
+	boolean(reader, s, &((struct sp_config *)into)->tcp.midstream);
+}
+
+static void tcp_challenges(struct reader *reader, const config_setting_t *s, void *into)
+{
+	uint64_t value;
+
+	if (number(reader, s, 0, 10000000, "challenge ACKs a second and worker", &value))
+		((struct sp_config *)into)->tcp.challenges = (uint32_t)value;
+}
+
+static void read_tcp(struct reader *reader, const config_setting_t *s, void *into)
+{
+	static const struct key keys[] = {{"midstream", tcp_midstream}, {"challenges", tcp_challenges}};
 
 	(void)into;
 	read_group(reader, s, keys, ARRAY_LENGTH(keys));
@@ -663,6 +837,9 @@ static const struct key top_keys[] = {
 	{"captures", read_captures},
 	{"sessions", read_sessions},
 	{"limits", read_limits},
+	{"fragments", read_fragments},
+	{"floods", read_floods},
+	{"tcp", read_tcp},
 	{"poll", read_poll},
 	{"reject_rate", read_reject_rate},
 	{"hardening", read_hardening},
@@ -679,8 +856,18 @@ static void set_defaults(struct sp_config *config, const char *file)
 	config->sessions6 = SP_CONFIG_DEFAULT_SESSIONS / 4;
 	config->sessions4 = SP_CONFIG_DEFAULT_SESSIONS - config->sessions6;
 	memcpy(config->timeout_sec, sp_state_default_sec, sizeof(config->timeout_sec));
+	config->icmp_error_rate = SP_CONFIG_DEFAULT_ICMP_ERRORS;
 	config->limit_sources = SP_CONFIG_DEFAULT_SOURCES;
+	config->fragments = sp_fragments_share(&config->fragments, 1);
+	config->floods = (struct sp_flood_config){.syn_proxy = SP_SYN_PROXY_AUTO,
+		.calm_sec = SP_FLOOD_CALM_SEC,
+		.mss4 = SP_FLOOD_MSS4,
+		.mss6 = SP_FLOOD_MSS6,
+		.wscale = SP_FLOOD_WSCALE};
+	config->pressure = (struct sp_pressure_config){
+		.start_percent = SP_FLOOD_PRESSURE_START, .end_percent = SP_FLOOD_PRESSURE_END, .min_sec = SP_FLOOD_PRESSURE_MIN_SEC};
 	config->reject_rate = SP_CONFIG_DEFAULT_REJECTS;
+	config->tcp.challenges = SP_TCP_CHALLENGES;
 	config->rotate_mb = SP_CONFIG_DEFAULT_ROTATE;
 	config->keep = SP_CONFIG_DEFAULT_KEEP;
 	config->log_rate = SP_CONFIG_DEFAULT_LOG_RATE;

@@ -20,6 +20,7 @@
 
 #include "dataplane/alloc.h"
 #include "dataplane/key.h"
+#include "dataplane/syn_proxy.h"
 #include "mgmt/publish.h"
 
 /* mbufs that an lcore may keep in its cache of the pool; the pool counts them on top. */
@@ -72,8 +73,11 @@ int sp_launch_begin(struct sp_launch *launch, const struct sp_launch_options *op
 	if (dataplane == NULL)
 		return no_memory(why, "the dataplane");
 	dataplane->n_workers = options->n_workers;
+	dataplane->floods = sp_flood_share(&options->floods, options->n_workers);
 	dataplane->reject_rate = options->reject_rate;
+	dataplane->tcp = options->tcp;
 	dataplane->log_rate = options->log_rate;
+	dataplane->icmp_error_rate = options->icmp_error_rate;
 	dataplane->adaptive = options->adaptive;
 	if (options->zones != NULL)
 		dataplane->zones = *options->zones;
@@ -120,6 +124,11 @@ static uint16_t device_index(const struct sp_config *config, int of)
 	return index;
 }
 
+static uint32_t fragment_buffers(const struct sp_config *config, unsigned int n_workers)
+{
+	return sp_fragments_share(&config->fragments, n_workers).buffers * n_workers;
+}
+
 static uint32_t frame_bytes(const struct sp_config *config)
 {
 	uint32_t bytes = FRAME_BYTES;
@@ -148,7 +157,9 @@ int sp_launch_ports(struct sp_launch *launch, const struct sp_config *config, ch
 			return rc;
 		buffers += launch->plans[i].buffers;
 	}
-	rc = sp_launch_pool(launch, RTE_MAX(buffers, config->buffers), frame_bytes(config), why);
+	/* Fragments that wait never take the buffers of the ports. */
+	buffers = RTE_MAX(buffers, config->buffers) + fragment_buffers(config, dataplane->n_workers);
+	rc = sp_launch_pool(launch, buffers, frame_bytes(config), why);
 	for (unsigned int i = 0; rc == 0 && i < dataplane->n_ports; i++)
 		rc = sp_port_start(&dataplane->ports[i], &launch->plans[i], launch->pool, why);
 	return rc;
@@ -166,6 +177,8 @@ int sp_launch_workers(struct sp_launch *launch, const struct sp_launch_options *
 	config.sessions.max4 = RTE_MAX(config.sessions.max4, 64u);
 	config.sessions.max6 = RTE_MAX(config.sessions.max6, 64u);
 	memcpy(config.sessions.timeout_sec, options->timeout_sec, sizeof(config.sessions.timeout_sec));
+	config.fragments = sp_fragments_share(&options->fragments, n);
+	config.sessions.pressure = options->pressure;
 	for (uint32_t w = 0; w < n; w++) {
 		/* lcore w + 1 is the worker's; a command has none and takes any memory. */
 		int socket = rte_lcore_is_enabled(w + 1) ? (int)rte_lcore_to_socket_id(w + 1) : SOCKET_ID_ANY;
@@ -173,7 +186,7 @@ int sp_launch_workers(struct sp_launch *launch, const struct sp_launch_options *
 		config.socket = config.sessions.socket = socket;
 		dataplane->workers[w] = sp_worker_create(dataplane, w, launch->pool, &config);
 		if (dataplane->workers[w] == NULL)
-			return errno == ENOMEM ? no_memory(why, "the session table")
+			return errno == ENOMEM ? no_memory(why, "the tables of sessions and fragments")
 					       : fail(-errno, why, "worker %u cannot be made: %s", w, strerror(errno));
 		if (rte_lcore_is_enabled(w + 1))
 			dataplane->workers[w]->core = (unsigned int)rte_lcore_to_cpu_id((int)w + 1);
@@ -264,6 +277,12 @@ void sp_launch_end(struct sp_launch *launch)
 #define SESSION4_BYTES 160u
 #define SESSION6_BYTES 240u
 
+/* Bytes of one unfinished datagram (fragment_table.h), without the packets, rounded up. */
+#define FRAGMENT_DATAGRAM_BYTES 1280u
+
+/* Bytes of one server that the SYN proxy waits for (syn_proxy.c), rounded up. */
+#define OPENING_BYTES 160u
+
 uint32_t sp_launch_need_mb(const struct sp_config *config, unsigned int n_workers, size_t n_rules)
 {
 	uint64_t devices = 0, queues = 0, buffers, bytes;
@@ -278,7 +297,11 @@ uint32_t sp_launch_need_mb(const struct sp_config *config, unsigned int n_worker
 		queues += (uint64_t)length * (port->queues != 0 ? port->queues : n_workers) + (uint64_t)length * n_workers;
 	}
 	buffers = RTE_MAX(queues, (uint64_t)config->buffers) + (uint64_t)n_workers * (4096 + SP_HANDOVER_RING * (n_workers - 1));
+	buffers += fragment_buffers(config, n_workers);
 	bytes = buffers * (frame_bytes(config) + 512) + devices * (4u << 20) + (uint64_t)n_workers * (8u << 20);
+	bytes += (uint64_t)sp_fragments_share(&config->fragments, 1).datagrams * FRAGMENT_DATAGRAM_BYTES;
+	if (config->floods.syn_proxy != SP_SYN_PROXY_OFF)
+		bytes += (uint64_t)RTE_MIN(config->floods.embryonic_high, n_workers * SP_SYN_PROXY_OPENING_MAX) * OPENING_BYTES;
 	bytes += ((uint64_t)config->sessions4 * SESSION4_BYTES + (uint64_t)config->sessions6 * SESSION6_BYTES) * 9 / 8;
 	/* Two rulesets: the one in force, and the one that a reload builds meanwhile. */
 	return (uint32_t)(bytes >> 20) + 2 * sp_eal_rules_mb(n_rules);

@@ -23,9 +23,13 @@ struct sp_launch {
 /* Shares of a dataplane that do not depend on devices. */
 struct sp_launch_options {
 	unsigned int n_workers;
-	uint32_t sessions4, sessions6; /* of all workers together */
-	const uint32_t *timeout_sec;   /* SP_STATE_COUNT of them */
-	uint32_t limit_sources, reject_rate, log_rate;
+	uint32_t sessions4, sessions6;        /* of all workers together */
+	const uint32_t *timeout_sec;          /* SP_STATE_COUNT of them */
+	struct sp_fragments_config fragments; /* of all workers together */
+	struct sp_flood_config floods;        /* the same */
+	struct sp_pressure_config pressure;
+	uint32_t limit_sources, reject_rate, log_rate, icmp_error_rate;
+	struct sp_tcp_config tcp;
 	bool adaptive;
 	const struct sp_zones *zones;
 };

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "dataplane/worker.h"
+#include "mgmt/ports.h"
 #include "vnf/compat.h"
 
 #define DESCRIPTORS 1024
@@ -229,14 +230,6 @@ static int start_device(struct sp_port *port, const struct sp_port_plan *plan, s
 	return rc == 0 ? 0 : fail(port, rc, why, "the device does not start: %s", strerror(-rc));
 }
 
-static void read_link(struct sp_port *port)
-{
-	struct rte_eth_link link = {0};
-
-	if (rte_eth_link_get_nowait(port->ethdev, &link) == 0)
-		__atomic_store_n(&port->link_up, link.link_status == RTE_ETH_LINK_UP, __ATOMIC_RELAXED);
-}
-
 int sp_port_start(struct sp_port *port, const struct sp_port_plan *plan, struct rte_mempool *pool, char *why)
 {
 	struct sp_eal_capture capture;
@@ -252,7 +245,7 @@ int sp_port_start(struct sp_port *port, const struct sp_port_plan *plan, struct 
 		return rc;
 	}
 	take_all_frames(port);
-	read_link(port);
+	sp_port_read_link(port);
 	return 0;
 }
 
@@ -275,7 +268,7 @@ int sp_port_restart(
 		return rc;
 	read_mac(port);
 	take_all_frames(port);
-	read_link(port);
+	sp_port_read_link(port);
 	return 0;
 }
 

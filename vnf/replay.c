@@ -21,7 +21,7 @@
 #include "mgmt/publish.h"
 #include "vnf/launch.h"
 
-#define RING_SIZE   256 /* a burst, and an answer to each packet of it, fit several times */
+#define RING_SIZE   4096 /* a burst, each packet the last fragment of a datagram, and an answer to each fit */
 #define BUFFERS     8192
 #define FRAME_BYTES 2048           /* of one mbuf: longer frames are chains, as a NIC's would be */
 #define PORT_NAME   "sp_replay_%u" /* of an ethdev; its driver puts net_ring_ before it */
@@ -44,6 +44,14 @@ struct pair {
 	struct rte_ring *rx[2], *tx[2];
 };
 
+/* What a fragment's verdict is before its turn has come to be reported. */
+struct fate {
+	bool known, seen;
+	struct sp_replay_verdict verdict;
+	struct sp_match match; /* when seen */
+	uint32_t signature[SP_SIGNATURES_MAX];
+};
+
 struct sp_replay {
 	const struct sp_replay_options *options;
 	struct sp_launch launch;
@@ -52,7 +60,7 @@ struct sp_replay {
 	struct sp_replay_sides *sides;
 	struct pair pairs[PAIRS_MAX];
 	unsigned int n_pairs;
-	int field;            /* offset of the batch index in mbufs that came from the capture */
+	int field;            /* offset of the frame's number in mbufs that came from the capture */
 	uint64_t flag;        /* ol_flags bit that says the field is set */
 	uint64_t now_ns;      /* of the firewall's clock, since the first frame; never goes back */
 	uint64_t last_ns;     /* the capture's latest time */
@@ -64,6 +72,8 @@ struct sp_replay {
 	struct rte_mbuf *batch[SP_BURST_MAX];
 	uint64_t batch_ns[SP_BURST_MAX];
 	uint8_t batch_head[SP_BURST_MAX][HEAD_BYTES];
+	struct fate batch_fate[SP_BURST_MAX];
+	struct sp_replay_order *order;
 	uint8_t bytes[SP_CAPTURED_MAX];
 };
 
@@ -188,8 +198,8 @@ static int choose_port(struct sp_replay *replay, const struct sp_replay_frame *f
 static int register_field(struct sp_replay *replay)
 {
 	static const struct rte_mbuf_dynfield field = {
-		.name = "sallyport_replay_index", .size = sizeof(uint8_t), .align = __alignof__(uint8_t)};
-	static const struct rte_mbuf_dynflag flag = {.name = "sallyport_replay_index"};
+		.name = "sallyport_replay_number", .size = sizeof(uint64_t), .align = __alignof__(uint64_t)};
+	static const struct rte_mbuf_dynflag flag = {.name = "sallyport_replay_number"};
 	int bit = rte_mbuf_dynflag_register(&flag);
 
 	replay->field = rte_mbuf_dynfield_register(&field);
@@ -197,6 +207,52 @@ static int register_field(struct sp_replay *replay)
 		return -rte_errno;
 	replay->flag = UINT64_C(1) << bit;
 	return 0;
+}
+
+static uint64_t *number_of(const struct sp_replay *replay, const struct rte_mbuf *mbuf)
+{
+	return RTE_MBUF_DYNFIELD((uintptr_t)mbuf, replay->field, uint64_t *);
+}
+
+/* Without number, time and match. */
+static struct sp_replay_verdict read_verdict(const struct sp_replay *replay, const struct sp_burst *burst, unsigned int i)
+{
+	uint32_t slot = burst->slot[i];
+
+	return (struct sp_replay_verdict){.verdict = burst->verdict[i],
+		.reason = burst->reason[i],
+		.rule = slot == SP_SLOT_NONE || slot == SP_RULE_SLOT_DEFAULT ? 0 : replay->dataplane->rule_table.ids[slot],
+		.n_signatures = burst->n_signatures[i],
+		.signatures = burst->signature[i]};
+}
+
+/* A fragment that waited is decided: with its datagram, packet i of the burst, or alone. It came in an earlier burst, or in this one. */
+static void know_fate(void *context, const struct rte_mbuf *piece, const struct sp_burst *burst, unsigned int i, uint8_t reason)
+{
+	struct sp_replay *replay = context;
+	uint64_t first = replay->n - replay->waiting + 1, number = *number_of(replay, piece);
+	struct sp_replay_verdict verdict = {.verdict = SP_VERDICT_DROP, .reason = reason};
+	struct sp_match match;
+	struct fate *fate;
+
+	if (burst != NULL) {
+		verdict = read_verdict(replay, burst, i);
+		sp_match_from_packet(burst, i, &match);
+		verdict.match = &match;
+	}
+	verdict.n = number;
+	if (number < first) {
+		sp_replay_order_decide(replay->order, &verdict);
+		return;
+	}
+	fate = &replay->batch_fate[number - first];
+	fate->known = true;
+	fate->verdict = verdict;
+	fate->seen = burst != NULL;
+	if (fate->seen)
+		fate->match = match;
+	if (verdict.n_signatures > 0)
+		memcpy(fate->signature, verdict.signatures, verdict.n_signatures * sizeof(fate->signature[0]));
 }
 
 static int build(struct sp_replay *replay, char *why)
@@ -208,6 +264,9 @@ static int build(struct sp_replay *replay, char *why)
 		.timeout_sec = sp_state_default_sec,
 		.limit_sources = SP_CONFIG_DEFAULT_SOURCES,
 		.reject_rate = SP_CONFIG_DEFAULT_REJECTS,
+		.tcp = {.challenges = SP_TCP_CHALLENGES},
+		.icmp_error_rate = SP_CONFIG_DEFAULT_ICMP_ERRORS,
+		.pressure = {SP_FLOOD_PRESSURE_START, SP_FLOOD_PRESSURE_END, SP_FLOOD_PRESSURE_MIN_SEC},
 		.zones = replay->options->table};
 	int rc;
 
@@ -217,16 +276,25 @@ static int build(struct sp_replay *replay, char *why)
 		options.timeout_sec = config->timeout_sec;
 		options.limit_sources = config->limit_sources;
 		options.reject_rate = config->reject_rate;
+		options.tcp = config->tcp;
+		options.icmp_error_rate = config->icmp_error_rate;
+		options.fragments = config->fragments;
+		/* No SYN proxy: the clients of a capture do not answer its cookies. */
+		options.pressure = config->pressure;
 	}
+	/* No more may wait than can be kept in order. */
+	if (options.fragments.buffers > SP_REPLAY_ORDER_MAX / 2)
+		options.fragments.buffers = SP_REPLAY_ORDER_MAX / 2;
 	rc = sp_launch_begin(&replay->launch, &options, why);
 	replay->dataplane = replay->launch.dataplane;
 	if (rc == 0)
-		rc = sp_launch_pool(&replay->launch, BUFFERS, FRAME_BYTES, why);
+		rc = sp_launch_pool(&replay->launch, BUFFERS + sp_fragments_share(&options.fragments, 1).buffers, FRAME_BYTES, why);
 	if (rc == 0)
 		rc = sp_launch_workers(&replay->launch, &options, why);
 	if (rc != 0)
 		return rc;
 	replay->worker = replay->dataplane->workers[0];
+	sp_fragments_watch(replay->worker->fragments, know_fate, replay);
 	if (replay->options->zones->n > 0)
 		return 0;
 	rc = make_pair(replay, SP_MATCH_NO_ZONE, SP_MATCH_NO_ZONE, why);
@@ -241,8 +309,11 @@ struct sp_replay *sp_replay_create(const struct sp_replay_options *options, stru
 	struct sp_diags diags = {0};
 	int rc;
 
-	if (replay == NULL || (replay->sides = sp_replay_sides_create()) == NULL) {
+	if (replay == NULL || (replay->sides = sp_replay_sides_create()) == NULL ||
+		(replay->order = sp_replay_order_create(options->report, options->context)) == NULL) {
 		snprintf(why, SP_WHY_MAX, "out of memory");
+		if (replay != NULL)
+			sp_replay_sides_free(replay->sides);
 		free(replay);
 		return NULL;
 	}
@@ -288,15 +359,11 @@ void sp_replay_free(struct sp_replay *replay)
 			rte_ring_free(replay->pairs[i].tx[side]);
 		}
 	sp_replay_sides_free(replay->sides);
+	sp_replay_order_free(replay->order);
 	free(replay);
 }
 
 /* --- one burst ------------------------------------------------------------------------------------------------------------------- */
-
-static uint8_t *index_of(const struct sp_replay *replay, struct rte_mbuf *mbuf)
-{
-	return RTE_MBUF_DYNFIELD(mbuf, replay->field, uint8_t *);
-}
 
 /* What the report shows of packet i, whose buffer may be gone by now: an ICMP error's own header is read from the bytes kept of it. */
 static void see(const struct sp_replay *replay, unsigned int i, struct sp_match *match)
@@ -318,20 +385,21 @@ static void see(const struct sp_replay *replay, unsigned int i, struct sp_match 
 
 static void report_one(const struct sp_replay *replay, unsigned int i)
 {
-	const struct sp_burst *burst = &replay->worker->burst;
-	uint32_t slot = burst->slot[i];
+	const struct fate *fate = &replay->batch_fate[i];
 	struct sp_match match;
-	struct sp_replay_verdict verdict = {.n = replay->n - replay->waiting + i + 1,
-		.ns = replay->batch_ns[i],
-		.match = &match,
-		.verdict = burst->verdict[i],
-		.reason = burst->reason[i],
-		.rule = slot == SP_SLOT_NONE || slot == SP_RULE_SLOT_DEFAULT ? 0 : replay->dataplane->rule_table.ids[slot],
-		.n_signatures = burst->n_signatures[i],
-		.signatures = burst->signature[i]};
+	struct sp_replay_verdict verdict = read_verdict(replay, &replay->worker->burst, i);
+	bool held = verdict.verdict == SP_VERDICT_HELD;
 
 	see(replay, i, &match);
-	replay->options->report(replay->options->context, &verdict);
+	verdict.match = &match;
+	if (held && fate->known) {
+		verdict = fate->verdict;
+		verdict.match = fate->seen ? &fate->match : &match;
+		verdict.signatures = fate->signature;
+	}
+	verdict.n = replay->n - replay->waiting + i + 1;
+	verdict.ns = replay->batch_ns[i];
+	sp_replay_order_put(replay->order, &verdict, held && !fate->known);
 }
 
 static void write_out(struct sp_replay *replay, struct rte_mbuf *mbuf, uint64_t ns)
@@ -344,25 +412,32 @@ static void write_out(struct sp_replay *replay, struct rte_mbuf *mbuf, uint64_t 
 	rte_pktmbuf_free(mbuf);
 }
 
-/* Writes what left, frames of the capture in their order and with their times, then the answers with the time of the last frame. */
+/*
+ * Writes what left: frames of the capture in their order and with their times, then the answers with the time of the last frame. Fragments
+ * leave together, those of earlier bursts with the time of the frame before them.
+ */
 static void collect(struct sp_replay *replay)
 {
-	struct rte_mbuf *sent[SP_BURST_MAX] = {NULL}, *built[RING_SIZE], *mbufs[RING_SIZE];
+	struct rte_mbuf *built[RING_SIZE], *mbufs[RING_SIZE];
+	uint64_t first = replay->n - replay->waiting + 1, ns = replay->batch_ns[0];
 	unsigned int n_built = 0;
 
 	for (unsigned int p = 0; p < replay->dataplane->n_ports; p++) {
 		unsigned int n = rte_ring_sc_dequeue_burst(replay->pairs[p / 2].tx[p % 2], (void **)mbufs, RING_SIZE, NULL);
 
 		for (unsigned int i = 0; i < n; i++) {
-			if (mbufs[i]->ol_flags & replay->flag)
-				sent[*index_of(replay, mbufs[i]) % SP_BURST_MAX] = mbufs[i];
-			else if (n_built < RING_SIZE)
-				built[n_built++] = mbufs[i];
+			uint64_t number = *number_of(replay, mbufs[i]);
+
+			if (!(mbufs[i]->ol_flags & replay->flag)) {
+				if (n_built < RING_SIZE)
+					built[n_built++] = mbufs[i];
+				continue;
+			}
+			if (number >= first && number - first < SP_BURST_MAX)
+				ns = replay->batch_ns[number - first];
+			write_out(replay, mbufs[i], ns);
 		}
 	}
-	for (unsigned int i = 0; i < SP_BURST_MAX; i++)
-		if (sent[i] != NULL)
-			write_out(replay, sent[i], replay->batch_ns[i]);
 	for (unsigned int i = 0; i < n_built; i++)
 		write_out(replay, built[i], replay->last_ns);
 }
@@ -377,6 +452,7 @@ static unsigned int turn(struct sp_replay *replay, uint64_t ns)
 	if (ns - replay->aged_ns >= AGE_AFTER_NS) {
 		while (sp_sessions_age(replay->worker->sessions, (uint32_t)(ns / NS_PER_MS), AGE_BUDGET) == AGE_BUDGET)
 			;
+		sp_fragments_age(replay->worker, UINT32_MAX);
 		replay->aged_ns = ns;
 	}
 	return handled;
@@ -392,6 +468,8 @@ static int flush(struct sp_replay *replay, char *why)
 		return 0;
 	/* What the parser does not reach must not be shown as the packet's. */
 	memset(burst->packet, 0, n * sizeof(burst->packet[0]));
+	for (unsigned int i = 0; i < n; i++)
+		replay->batch_fate[i].known = false;
 	if (replay->batch_now_ns - replay->aged_ns >= AGE_AFTER_NS)
 		turn(replay, replay->batch_now_ns);
 	if (rte_ring_sp_enqueue_bulk(rx, (void **)replay->batch, n, NULL) != n || turn(replay, replay->batch_now_ns) != n) {
@@ -511,7 +589,7 @@ int sp_replay_frame(struct sp_replay *replay, const struct sp_replay_frame *fram
 		return -ENOMEM;
 	}
 	mbuf->ol_flags |= replay->flag;
-	*index_of(replay, mbuf) = (uint8_t)replay->waiting;
+	*number_of(replay, mbuf) = replay->n + 1;
 	if (replay->waiting == 0)
 		replay->batch_now_ns = replay->now_ns;
 	replay->port = (unsigned int)port;
@@ -531,12 +609,13 @@ int sp_replay_finish(struct sp_replay *replay, char *why)
 
 	if (rc != 0)
 		return rc;
+	sp_fragments_close(replay->worker);
 	sp_stats_sum(replay->dataplane, &stats, &sessions, &held);
 	in = stats.rx + stats.from_kernel + stats.built + (uint64_t)stats.fragment_delta;
 	out = stats.tx + stats.to_kernel + stats.consumed + held;
 	for (unsigned int reason = 0; reason < SP_DROP_COUNT; reason++)
 		out += stats.drops[reason];
-	if (in == out && stats.rx == replay->n)
+	if (in == out && stats.rx == replay->n && sp_replay_order_is_done(replay->order))
 		return 0;
 	snprintf(why, SP_WHY_MAX, "packets are not accounted for: %llu frames, %llu in, %llu out; please report this with the capture",
 		(unsigned long long)replay->n, (unsigned long long)in, (unsigned long long)out);

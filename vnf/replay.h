@@ -3,7 +3,8 @@
  * Replay: frames go into the rx rings of ports made of rings, one worker turns on the capture's clock, and what it sent is taken from the
  * tx rings. The worker is the one of `run`; only the wires are different.
  *
- * One thread, the caller's. Frames are collected to bursts; their verdicts are reported in order when the burst has gone through.
+ * One thread, the caller's. Frames are collected to bursts; their verdicts are reported in order when the burst has gone through, those of
+ * fragments and of what comes after them when their datagram is decided (replay_order.h).
  */
 #ifndef SP_VNF_REPLAY_H
 #define SP_VNF_REPLAY_H
@@ -15,18 +16,8 @@
 #include "vnf/config.h"
 #include "vnf/eal.h"
 #include "vnf/replay_capture.h"
+#include "vnf/replay_order.h"
 #include "vnf/replay_wire.h"
-
-struct sp_replay_verdict {            /* what it points to is valid while it is reported */
-	uint64_t n;                   /* of the frame, from 1 */
-	uint64_t ns;                  /* its time, since the epoch */
-	const struct sp_match *match; /* what rules saw; family NONE and ethertype 0 when the parser gave up before that */
-	uint8_t verdict;              /* enum sp_verdict: ALLOW, DROP or REJECT */
-	uint8_t reason;               /* enum sp_drop_reason */
-	uint32_t rule;                /* id of the deciding rule; 0: the default, or none had a say */
-	uint8_t n_signatures;
-	const uint32_t *signatures;
-};
 
 struct sp_replay_options {
 	const struct sp_config *config;      /* sessions, time-outs, limits; and the ports' zones, unless `zones` has any; NULL: defaults */
@@ -34,7 +25,7 @@ struct sp_replay_options {
 	const struct sp_zones *table;        /* that the ruleset's zone indexes are of */
 	int checksum;                        /* enum sp_checksum_policy; -1: as configured, or trust-nic */
 	unsigned int burst;                  /* frames put in at once, 1..SP_BURST_MAX */
-	void (*report)(void *context, const struct sp_replay_verdict *verdict);
+	sp_replay_report_fn report;
 	struct sp_replay_capture_writer *writer; /* gets what left by any port; NULL: nobody */
 	void *context;
 };

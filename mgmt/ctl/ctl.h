@@ -20,10 +20,11 @@
 struct sp_ctl {
 	const char *socket;
 	bool json; /* -j: print what the socket returns */
-	bool dry_run, force, kill, all;
-	const char *ip, *port, *proto, *rule, *type;
-	uint32_t limit;     /* 0: not given */
-	const char *points; /* of a capture, by comma */
+	bool dry_run, force, all;
+	const char *ip, *port, *proto, *rule, *type, *state, *zone;
+	const char *sessions; /* what becomes of them when rules change */
+	uint32_t limit;       /* 0: not given */
+	const char *points;   /* of a capture, by comma */
 	bool trace;
 	uint32_t snaplen, packets, seconds, megabytes; /* bounds of a capture; 0: not given */
 	uint32_t iterations;                           /* of top; 0: not given */
@@ -65,6 +66,9 @@ void sp_ctl_print_diags(const struct sp_ctl *ctl, json_t *array, const char *lev
 
 /* Adds "?name=value" or "&name=value" to the target, percent-encoded; NULL value: nothing. False when it does not fit. */
 bool sp_ctl_query(char *target, size_t size, const char *name, const char *value);
+
+/* Ends the line that told of a change of rules: what it says of sessions. */
+void sp_ctl_print_sessions(json_t *change);
 
 /* Members: 0 or NULL when missing or of another type. */
 int64_t sp_json_int(json_t *object, const char *name);

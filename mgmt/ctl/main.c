@@ -17,7 +17,9 @@ enum { /* options without a letter */
 	OPTION_RULE,
 	OPTION_TYPE,
 	OPTION_LIMIT,
-	OPTION_KILL,
+	OPTION_STATE,
+	OPTION_ZONE,
+	OPTION_SESSIONS,
 	OPTION_ALL,
 	OPTION_DRY_RUN,
 	OPTION_FORCE,
@@ -45,7 +47,9 @@ static const struct option options[] = {
 	{"rule", required_argument, NULL, OPTION_RULE},
 	{"type", required_argument, NULL, OPTION_TYPE},
 	{"limit", required_argument, NULL, OPTION_LIMIT},
-	{"kill", no_argument, NULL, OPTION_KILL},
+	{"state", required_argument, NULL, OPTION_STATE},
+	{"zone", required_argument, NULL, OPTION_ZONE},
+	{"sessions", required_argument, NULL, OPTION_SESSIONS},
 	{"all", no_argument, NULL, OPTION_ALL},
 	{"dry-run", no_argument, NULL, OPTION_DRY_RUN},
 	{"force", no_argument, NULL, OPTION_FORCE},
@@ -76,25 +80,34 @@ static const struct command commands[] = {
 		TAKES_N, 0, sp_ctl_top},
 	{"ports", "", "counters and link of each port", "", 0, 0, sp_ctl_ports},
 	{"workers", "", "load of each worker", "", 0, 0, sp_ctl_workers},
-	{"rules", "[ID | put FILE [--dry-run] [--force]]", "the rules in force with their hits; load a rule file",
+	{"rules", "[ID | put FILE [--dry-run] [--force] [--sessions=POLICY]]", "the rules in force with their hits; load a rule file",
 		"Without arguments lists all rules in their order, with an ID tells everything about one.\n"
 		"`put FILE` replaces the rules by the file (- is standard input). Errors come as FILE:LINE: error: text, and then nothing "
 		"changes.\n"
 		"\n"
-		"      --dry-run  only check\n"
-		"      --force    also when the rule file was changed by somebody else since it was loaded\n",
-		TAKES(OPTION_DRY_RUN) | TAKES(OPTION_FORCE), 2, sp_ctl_rules},
-	{"sessions", "[--ip=ADDRESS] [--port=N] [--proto=NAME] [--rule=ID] [--limit=N] [--kill [--all]]", "sessions, filtered; end them",
-		"      --ip=ADDRESS  either endpoint: an address, prefix or range\n"
-		"      --port=N      either endpoint\n"
-		"      --proto=NAME  tcp, udp, icmp, ... or a number\n"
-		"      --rule=ID     admitted by this rule, or `default`\n"
-		"      --limit=N     at most so many (1000)\n"
-		"      --kill        end the sessions that match instead of listing them\n"
-		"      --all         with --kill and no filter: all of them\n",
+		"      --dry-run          only check\n"
+		"      --force            also when the rule file was changed by somebody else since it was loaded\n"
+		"      --sessions=POLICY  what becomes of live sessions, see `sallyctl reload --help`\n",
+		TAKES(OPTION_DRY_RUN) | TAKES(OPTION_FORCE) | TAKES(OPTION_SESSIONS), 2, sp_ctl_rules},
+	{"sessions", "[kill] [--ip=ADDRESS] [--port=N] [--proto=NAME] [--rule=ID] [--state=STATES] [--zone=NAME] [--limit=N | --all]",
+		"sessions, filtered; end them",
+		"`kill` ends the sessions that match; without it they are listed.\n"
+		"\n"
+		"      --ip=ADDRESS    either endpoint: an address, prefix or range\n"
+		"      --port=N        either endpoint\n"
+		"      --proto=NAME    tcp, udp, icmp, ... or a number\n"
+		"      --rule=ID       admitted by this rule, or `default`\n"
+		"      --state=STATES  in one of these, by comma: tcp_established, udp_new, ...\n"
+		"      --zone=NAME     either end is in this zone\n"
+		"      --limit=N       list at most so many (1000)\n"
+		"      --all           kill without a filter: all of them\n"
+		"\n"
+		"GEN is the generation of the rules that admitted the session or judged it last. FLAGS: i inspected, l logged, s counted "
+		"by its\n"
+		"source, p each packet limited, m MSS clamped, f and F closed by the opener and by its peer.\n",
 		TAKES(OPTION_IP) | TAKES(OPTION_PORT) | TAKES(OPTION_PROTO) | TAKES(OPTION_RULE) | TAKES(OPTION_LIMIT) |
-			TAKES(OPTION_KILL) | TAKES(OPTION_ALL),
-		0, sp_ctl_sessions},
+			TAKES(OPTION_STATE) | TAKES(OPTION_ZONE) | TAKES(OPTION_ALL),
+		1, sp_ctl_sessions},
 	{"explain", "\"PACKET\"", "what the rules in force do with a packet, and why",
 		"PACKET: PROTO SRC[:PORT] > DST[:PORT] [from ZONE] [to ZONE], as in\n"
 		"  sallyctl explain \"tcp 10.1.2.3:40000 > 192.0.2.10:443 from inside to outside\"\n"
@@ -102,7 +115,7 @@ static const struct command commands[] = {
 		"Exits 0 when it would pass, 1 when not.\n",
 		0, 1, sp_ctl_explain},
 	{"events", "[--type=TYPE] [--rule=ID] [--ip=ADDRESS]", "what happens, as it happens, one line each",
-		"      --type=TYPE   flow, drop, alert, stats or audit; several by comma\n"
+		"      --type=TYPE   flow, drop, alert, stats, audit or defence; several by comma\n"
 		"      --rule=ID     of this rule, or `default`\n"
 		"      --ip=ADDRESS  source or destination: an address, prefix or range\n"
 		"\n"
@@ -128,7 +141,12 @@ static const struct command commands[] = {
 		TAKES(OPTION_POINTS) | TAKES(OPTION_TRACE) | TAKES(OPTION_SNAPLEN) | TAKES(OPTION_PACKETS) | TAKES(OPTION_SECONDS) |
 			TAKES(OPTION_MB),
 		3, sp_ctl_capture},
-	{"reload", "", "load the rule file again and reopen the logs", "", 0, 0, sp_ctl_reload},
+	{"reload", "[--sessions=POLICY]", "load the rule file again and reopen the logs",
+		"POLICY is what becomes of live sessions (without it the configuration's sessions.on_change):\n"
+		"  recheck  each is judged by the new rules when its next packet comes; what they allow stays\n"
+		"  keep     they stay as they are until they end\n"
+		"  kill     all are judged now; only those stay whose own rule is unchanged and still decides\n",
+		TAKES(OPTION_SESSIONS), 0, sp_ctl_reload},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -227,8 +245,14 @@ static bool read_option(struct sp_ctl *ctl, struct given *given, int option)
 	case OPTION_LIMIT:
 		ctl->limit = read_number(optarg, "--limit", LIMIT_MAX);
 		return ctl->limit != 0;
-	case OPTION_KILL:
-		ctl->kill = true;
+	case OPTION_STATE:
+		ctl->state = optarg;
+		return true;
+	case OPTION_ZONE:
+		ctl->zone = optarg;
+		return true;
+	case OPTION_SESSIONS:
+		ctl->sessions = optarg;
 		return true;
 	case OPTION_ALL:
 		ctl->all = true;

@@ -153,6 +153,21 @@ static void print_audit(json_t *event)
 	}
 }
 
+static void print_defence(json_t *event)
+{
+	json_t *defence = json_object_get(event, "defence"), *value;
+	const char *name;
+
+	print_word(sp_json_string(defence, "name"));
+	fputs(json_is_true(json_object_get(defence, "engaged")) ? " engaged" : " disengaged", stdout);
+	json_object_foreach (defence, name, value)
+		if (json_is_integer(value)) {
+			fputs(", ", stdout);
+			print_word(name);
+			printf(" %lld", (long long)json_integer_value(value));
+		}
+}
+
 static void print_lost(json_t *event)
 {
 	char count[SP_HUMAN_SIZE];
@@ -168,14 +183,14 @@ static void print_event(json_t *event)
 		const char *type;
 		void (*print)(json_t *event);
 	} printers[] = {{"flow", print_flow}, {"drop", print_drop}, {"monitor", print_packet}, {"alert", print_alert},
-		{"stats", print_stats}, {"audit", print_audit}, {"lost", print_lost}};
+		{"stats", print_stats}, {"audit", print_audit}, {"defence", print_defence}, {"lost", print_lost}};
 	const char *type = sp_json_string(event, "event_type");
 	int64_t suppressed = sp_json_int(event, "suppressed");
 
 	print_time(event);
 	fputs("  ", stdout);
 	print_word(type);
-	/* widest: "alert", "stats", "audit" */
+	/* widest but for "defence": "alert", "stats", "audit" */
 	printf("%*s", type && strlen(type) < 5 ? (int)(7 - strlen(type)) : 2, "");
 	for (size_t i = 0; type && i < sizeof(printers) / sizeof(printers[0]); i++)
 		if (strcmp(printers[i].type, type) == 0)

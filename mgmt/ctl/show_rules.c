@@ -177,14 +177,15 @@ static void print_put(const struct sp_ctl *ctl, json_t *json)
 		printf("%s: no errors; nothing was changed (--dry-run)\n", file);
 		return;
 	}
-	printf("%s: generation %lld is in force\n", file, (long long)sp_json_int(json, "generation"));
+	printf("%s: generation %lld is in force", file, (long long)sp_json_int(json, "generation"));
+	sp_ctl_print_sessions(json);
 	if (json_is_false(json_object_get(json, "persistent")))
 		sp_ctl_error("warning: the rule file could not be written: a restart brings the old rules back; see `sallyctl status`");
 }
 
 int sp_ctl_rules_put(const struct sp_ctl *ctl)
 {
-	char target[64] = "/v1/rules";
+	char target[96] = "/v1/rules";
 	struct sp_http_request request = {.method = "PUT", .target = target, .type = "text/plain", .timeout_sec = 300};
 	char *text;
 	json_t *json;
@@ -194,6 +195,8 @@ int sp_ctl_rules_put(const struct sp_ctl *ctl)
 		return sp_ctl_error("rules put takes one FILE (- is standard input)");
 	sp_ctl_query(target, sizeof(target), "dry-run", ctl->dry_run ? "1" : NULL);
 	sp_ctl_query(target, sizeof(target), "force", ctl->force ? "1" : NULL);
+	if (!sp_ctl_query(target, sizeof(target), "sessions", ctl->sessions))
+		return sp_ctl_error("--sessions takes recheck, keep or kill");
 	text = read_file(ctl->args[1], &request.size);
 	if (!text)
 		return SP_CTL_FAILED;

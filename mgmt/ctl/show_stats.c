@@ -85,7 +85,10 @@ int sp_ctl_stats(const struct sp_ctl *ctl)
 	print_counters("bytes", json_object_get(json, "bytes"), true);
 	print_drops(json_object_get(json, "drops"));
 	print_counters("rejects", json_object_get(json, "rejects"), false);
+	print_counters("challenges", json_object_get(json, "challenges"), false);
 	print_counters("sessions", json_object_get(json, "sessions"), false);
+	print_counters("SYN proxy", json_object_get(json_object_get(json, "defences"), "syn_proxy"), false);
+	print_counters("pressure", json_object_get(json_object_get(json, "defences"), "pressure"), false);
 	print_counters("inspection", json_object_get(json, "inspection"), false);
 	print_counters("events", json_object_get(json, "events"), false);
 	json_decref(json);

@@ -13,7 +13,7 @@ static void line(const char *name, const char *text)
 	putchar('\n');
 }
 
-static void print_degraded(json_t *array)
+static void print_notes(const char *name, json_t *array)
 {
 	size_t i;
 	json_t *entry;
@@ -22,7 +22,7 @@ static void print_degraded(json_t *array)
 		const char *code = json_is_string(entry) ? json_string_value(entry) : sp_json_string(entry, "code");
 		const char *text = sp_json_string(entry, "text");
 
-		printf("%-12s", i == 0 ? "degraded" : "");
+		printf("%-12s", i == 0 ? name : "");
 		sp_print_text(code ? code : "", stdout);
 		if (text) {
 			fputs(": ", stdout);
@@ -51,21 +51,27 @@ int sp_ctl_status(const struct sp_ctl *ctl)
 		line("rules", sp_json_string(json, "rules"));
 	if (sp_json_string(json, "config"))
 		line("config", sp_json_string(json, "config"));
-	print_degraded(json_object_get(json, "degraded"));
+	print_notes("degraded", json_object_get(json, "degraded"));
+	print_notes("defending", json_object_get(json, "defending"));
 	json_decref(json);
 	return ready ? SP_CTL_GOOD : SP_CTL_NO;
 }
 
 int sp_ctl_reload(const struct sp_ctl *ctl)
 {
-	const struct sp_http_request request = {.method = "POST", .target = "/v1/reload", .timeout_sec = 300};
+	char target[64] = "/v1/reload";
+	const struct sp_http_request request = {.method = "POST", .target = target, .timeout_sec = 300};
 	json_t *json;
-	int code = sp_ctl_call(ctl, &request, NULL, &json);
+	int code;
 
+	if (!sp_ctl_query(target, sizeof(target), "sessions", ctl->sessions))
+		return sp_ctl_error("--sessions takes recheck, keep or kill");
+	code = sp_ctl_call(ctl, &request, NULL, &json);
 	if (!json)
 		return code;
 	sp_ctl_print_diags(ctl, json_object_get(json, "warnings"), "warning", NULL, stderr);
-	printf("reloaded: generation %lld is in force\n", (long long)sp_json_int(json, "generation"));
+	printf("reloaded: generation %lld is in force", (long long)sp_json_int(json, "generation"));
+	sp_ctl_print_sessions(json);
 	json_decref(json);
 	return code;
 }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The programs that are measured: each starts on the same two virtual ports, forwards, is asked twice for its counters, and ends.
+"""The programs that are measured: each starts on the same two virtual ports, forwards, is asked for its counters around windows, and ends.
 
-A sample is packets received by both ports in a window, and the CPU time that the process had meanwhile on the worker's core; a core that others
-use too costs a contender time, but no cycles.
+A window's figure is the CPU time that the process had on the worker's core for each packet that both ports received; a core that others use
+too costs a contender time, but no cycles. A launch's figure is the median of its windows.
 """
 import glob
 import http.client
@@ -11,92 +11,92 @@ import os
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import tempfile
 import time
 
+from machine import BenchError, huge_free_mb
+
 START_SECONDS = 30
-WARM_SECONDS = 0.3
 FORWARDED_AT_LEAST = 0.98
 
-
-class BenchError(Exception):
-    pass
-
-
-def huge_free_mb():
-    """MB of free 2 MB huge pages."""
-    try:
-        with open("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", encoding="ascii") as file:
-            return int(file.read()) * 2
-    except OSError:
-        return 0
+# A launch is warm when two windows in a row agree; on a machine that never comes to rest, after the last of these.
+WARM_WINDOWS = 5
+WARM_AGREE = 0.02
 
 
-class Machine:
-    """Where contenders run: CPUs, memory, plug-ins, a folder for their files."""
+class Windows:
+    """How long a launch is looked at."""
 
-    def __init__(self, bin_dir, out_dir, folder, cpus):
-        self.bin_dir, self.out_dir, self.folder = bin_dir, out_dir, folder
-        self.control, self.worker = cpus
-        self.plugins = plugin_arguments()
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-
-def plugin_arguments():
-    """-d for the drivers that are needed: EAL would otherwise load all there are, at every start."""
-    libdir = subprocess.run(["pkg-config", "--variable=libdir", "libdpdk"], capture_output=True, text=True, check=True).stdout.strip()
-    arguments = []
-    for driver in ("bus_vdev", "mempool_ring", "net_pcap"):
-        found = sorted(glob.glob(f"{libdir}/dpdk/pmds-*/librte_{driver}.so"))
-        if not found:
-            raise BenchError(f"librte_{driver}.so is missing below {libdir}/dpdk; install the package dpdk")
-        arguments += ["-d", found[-1]]
-    return arguments
+    def __init__(self, count, seconds):
+        self.count, self.seconds = count, seconds
 
 
 class Contender:
     """One line of the table. Subclasses say how to start and how to count."""
 
-    def __init__(self, name, capture, group="wire"):
-        self.name, self.capture, self.group = name, capture, group
-        self.samples, self.stages = [], []
+    def __init__(self, name, capture):
+        self.name, self.capture = name, capture
+        self.launches = []  # one a round: {"cycles", "windows", "share"}, or None when it failed
+        self.stages = []
         self.error = None
 
-    def measure(self, machine, seconds):
-        """One sample: {"mpps", "cycles", "share"}; adds it to samples."""
+    def launch(self, machine, windows):
+        """One launch, appended to launches."""
         folder = tempfile.mkdtemp(dir=machine.folder)
+        found = None
         with open(os.path.join(folder, "log"), "w+", encoding="utf-8", errors="replace") as log:
             process = None
             try:
                 process = self.start(machine, folder, log)
-                self.samples.append(self.window(machine, folder, process, seconds))
-            except (BenchError, OSError, ValueError, KeyError) as error:
+                found = self.watch(machine, folder, process, windows)
+            except (BenchError, OSError, ValueError, KeyError, http.client.HTTPException) as error:
                 log.seek(0)
-                self.error = f"{error}: {' / '.join(log.read().strip().splitlines()[-3:])}"
+                self.error = f"{error}: {' / '.join(log.read().strip().splitlines()[-2:])[:200]}"
             finally:
                 if process is not None:
                     end(process)
         shutil.rmtree(folder, ignore_errors=True)
+        self.launches.append(found)
 
-    def window(self, machine, folder, process, seconds):
+    def works(self):
+        """Whether another launch is worth the time: one succeeded, or fewer than two failed."""
+        return len(self.launches) < 2 or any(self.launches)
+
+    def watch(self, machine, folder, process, windows):
         clock = ProcessClock(process.pid, machine.worker)
         self.wait(folder, process)
-        time.sleep(WARM_SECONDS)
+        self.warm(machine, folder, clock, windows.seconds)
+        taken = [self.window(machine, folder, clock, windows.seconds) for _ in range(windows.count)]
+        return {
+            "cycles": statistics.median(w["cycles"] for w in taken), "windows": [w["cycles"] for w in taken],
+            "share": min(w["share"] for w in taken),
+        }
+
+    def warm(self, machine, folder, clock, seconds):
+        before = None
+        for _ in range(WARM_WINDOWS):
+            now = self.window(machine, folder, clock, seconds, False)["cycles"]
+            if before is not None and abs(now - before) < WARM_AGREE * before:
+                return
+            before = now
+
+    def window(self, machine, folder, clock, seconds, judge=True):
         cpu0, before, t0 = clock.read(), self.counters(folder), time.monotonic()
         time.sleep(seconds)
         cpu1, after, t1 = clock.read(), self.counters(folder), time.monotonic()
         rx, tx = after["rx"] - before["rx"], after["tx"] - before["tx"]
-        if rx == 0 or tx < rx * FORWARDED_AT_LEAST:
+        if judge and (rx == 0 or tx < rx * FORWARDED_AT_LEAST):
             raise BenchError(f"forwarded {tx} of {rx} packets")
-        self.look(before, after)
-        cpu = cpu1 - cpu0
-        return {"pps": rx / cpu, "cycles_ns": cpu * 1e9 / rx, "share": min(1.0, cpu / (t1 - t0))}
+        self.look(after)
+        return {"cycles": (cpu1 - cpu0) * machine.tsc_hz / max(rx, 1), "share": min(1.0, (cpu1 - cpu0) / (t1 - t0))}
 
-    def look(self, before, after):
-        """A chance to note more of the counters."""
+    def look(self, counters):
+        """Cycles a packet of each stage, where the firewall tells them; the last look of a launch is kept."""
+        stages = counters.get("stages")
+        if isinstance(stages, dict) and all(isinstance(value, (int, float)) for value in stages.values()):
+            self.stages = [*self.stages[:len(self.launches)], stages]
 
     def start(self, machine, folder, log):
         raise NotImplementedError
@@ -108,11 +108,11 @@ class Contender:
             if process.poll() is not None:
                 raise BenchError(f"ended with {process.returncode}")
             try:
-                if self.counters(folder)["rx"] > 0:
+                if self.counters(folder)["tx"] > 0:
                     return
             except (OSError, http.client.HTTPException, ValueError, KeyError):
                 pass
-            time.sleep(0.05)
+            time.sleep(0.02)
         raise BenchError("does not start to forward")
 
     def counters(self, folder):
@@ -143,9 +143,9 @@ class ProcessClock:
         return time.clock_gettime(self.clock) - others / 1e9
 
 
-def spawn(arguments, log):
+def spawn(machine, arguments, log):
     """Starts a program that ends with us, whatever ends us."""
-    return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    return subprocess.Popen(machine.command(arguments), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
 def end(process):
@@ -189,8 +189,8 @@ class Dpdk(Contender):
                 counts["tx"] += stats["opackets"]
         return counts
 
-    def measure(self, machine, seconds):
-        super().measure(machine, seconds)
+    def launch(self, machine, windows):
+        super().launch(machine, windows)
         shutil.rmtree(f"/var/run/dpdk/{self.prefix}", ignore_errors=True)
 
 
@@ -202,7 +202,7 @@ class Testpmd(Dpdk):
     def start(self, machine, folder, log):
         arguments = self.eal(machine, ["-l", f"{machine.control},{machine.worker}", "--main-lcore", str(machine.control)])
         arguments += ["-a", f"--forward-mode={self.mode}", f"--total-num-mbufs={self.capture.buffers}", "--stats-period=3600"]
-        return spawn(["dpdk-testpmd", *arguments], log)
+        return spawn(machine, ["dpdk-testpmd", *arguments], log)
 
 
 class L3fwd(Dpdk):
@@ -216,18 +216,18 @@ class L3fwd(Dpdk):
             "-P", "-p", "0x3", f"--config=(0,0,{machine.worker}),(1,0,{machine.worker})", f"--lookup={self.lookup}", "--parse-ptype",
             f"--rule_ipv4={self.rules4}", f"--rule_ipv6={self.rules6}",
         ]
-        return spawn([os.path.join(machine.out_dir, "l3fwd"), *arguments], log)
+        return spawn(machine, [os.path.join(machine.out_dir, "l3fwd"), *arguments], log)
 
 
-def configuration(machine, capture, rules, socket_path):
-    """A configuration of `sallyport run` for the two ports."""
+def configuration(machine, capture, rules, socket_path, more="", out_device=None):
+    """A configuration of `sallyport run` for the two ports; `more` is appended, out_device replaces the second one."""
     return (
         f'mode = "wire";\nworkers = [ {machine.worker} ];\n'
         f"memory = {{ mb = {capture.memory_mb}; buffers = {capture.buffers}; }};\n"
         "ports = (\n"
         f'    {{ name = "in";  device = "{vdev(0, capture.forth)}"; zone = "inside";  peer = "out"; }},\n'
-        f'    {{ name = "out"; device = "{vdev(1, capture.back)}"; zone = "outside"; peer = "in"; }}\n'
-        f');\nrules = "{rules}";\napi = {{ socket = "{socket_path}"; }};\nlog = {{ eve = ""; }};\n'
+        f'    {{ name = "out"; device = "{out_device or vdev(1, capture.back)}"; zone = "outside"; peer = "in"; }}\n'
+        f');\nrules = "{rules}";\napi = {{ socket = "{socket_path}"; }};\nlog = {{ eve = ""; }};\n{more}'
     )
 
 
@@ -245,16 +245,15 @@ class UnixConnection(http.client.HTTPConnection):
 class Sallyport(Contender):
     """`sallyport run` with a rule file, asked through its socket."""
 
-    def __init__(self, name, capture, rules):
+    def __init__(self, name, capture, rules, more="", out_device=None):
         super().__init__(f"sallyport {name}", capture)
-        self.rules = rules
+        self.rules, self.more, self.out_device = rules, more, out_device
 
     def start(self, machine, folder, log):
         path = os.path.join(folder, "sallyport.conf")
         with open(path, "w", encoding="utf-8") as file:
-            file.write(configuration(machine, self.capture, self.rules, f"{folder}/api.sock"))
-        program = os.path.join(machine.bin_dir, "sallyport")
-        return spawn([program, "run", "-c", path], log)
+            file.write(configuration(machine, self.capture, self.rules, f"{folder}/api.sock", self.more, self.out_device))
+        return spawn(machine, [machine.program("sallyport"), "run", "-c", path], log)
 
     def counters(self, folder):
         link = UnixConnection(f"{folder}/api.sock")
@@ -265,49 +264,51 @@ class Sallyport(Contender):
             link.close()
         return worker
 
-    def look(self, before, after):
-        """Cycles a packet of each stage in the window, where the firewall tells them."""
-        stages = after.get("stages")
-        if isinstance(stages, dict) and all(isinstance(value, (int, float)) for value in stages.values()):
-            self.stages.append(stages)
-
 
 class MicroWire(Contender):
     """Our own loop over the same ports, in a process that measures itself."""
 
-    def __init__(self, name, mode, capture, rules):
+    def __init__(self, name, mode, capture, rules, more=""):
         super().__init__(name, capture)
-        self.mode, self.rules = mode, rules
+        self.mode, self.rules, self.more = mode, rules, more
 
-    def measure(self, machine, seconds):
+    def launch(self, machine, windows):
         folder = tempfile.mkdtemp(dir=machine.folder)
         path = os.path.join(folder, "sallyport.conf")
         with open(path, "w", encoding="utf-8") as file:
-            file.write(configuration(machine, self.capture, self.rules, f"{folder}/api.sock"))
-        program = os.path.join(machine.bin_dir, "tests/bench/micro")
+            file.write(configuration(machine, self.capture, self.rules, f"{folder}/api.sock", self.more))
         try:
-            done = subprocess.run(
-                [program, "wire", path, self.mode, str(int(seconds * 1000))],
-                capture_output=True, text=True, timeout=START_SECONDS + seconds, stdin=subprocess.DEVNULL, check=False,
-            )
-            if done.returncode != 0:
-                raise BenchError(done.stderr.strip() or f"exit {done.returncode}")
-            told = json.loads(done.stdout)
-            if self.mode == "new" and told["opened"] < told["packets"] * FORWARDED_AT_LEAST:
-                raise BenchError(f"opened {told['opened']} sessions for {told['packets']} packets")
-            cpu = told["cycles"] / told["tsc_hz"]
-            self.samples.append({"pps": told["packets"] / cpu, "cycles_ns": cpu * 1e9 / told["packets"], "share": min(1.0, cpu / seconds)})
+            self.launches.append(self.read(self.run(machine, path, windows), windows))
         except (BenchError, ValueError, KeyError, subprocess.TimeoutExpired) as error:
             self.error = str(error)
+            self.launches.append(None)
         shutil.rmtree(folder, ignore_errors=True)
 
+    def run(self, machine, path, windows):
+        done = subprocess.run(
+            machine.command([machine.program("tests/bench/micro"), "wire", path, self.mode, str(windows.count), str(int(windows.seconds * 1000))]),
+            capture_output=True, text=True, timeout=START_SECONDS, stdin=subprocess.DEVNULL, check=False,
+        )
+        if done.returncode != 0:
+            raise BenchError(done.stderr.strip() or f"exit {done.returncode}")
+        return json.loads(done.stdout)
 
-def micro(machine, arguments, repeats, sample_ms, memory_mb, timeout):
-    """One of micro's in-process comparisons: its JSON."""
-    program = os.path.join(machine.bin_dir, "tests/bench/micro")
-    command = [program, "-c", str(machine.worker), "-m", str(memory_mb), "-r", str(repeats), "-t", str(sample_ms), *map(str, arguments)]
+    def read(self, told, windows):
+        if self.mode == "new" and any(w["opened"] < w["packets"] * FORWARDED_AT_LEAST for w in told["windows"]):
+            raise BenchError(f"opened fewer sessions than packets: {told['windows']}")
+        if self.mode == "new":
+            self.look(told)
+        cycles = [w["cycles"] / w["packets"] for w in told["windows"]]
+        share = min(w["cycles"] / told["tsc_hz"] / windows.seconds for w in told["windows"])
+        return {"cycles": statistics.median(cycles), "windows": cycles, "share": min(1.0, share)}
+
+
+def micro(machine, arguments, repeats, sample_ms, memory_mb, timeout, huge=True):
+    """One of micro's in-process comparisons: its JSON. On huge pages when they are wanted and there are enough."""
+    command = [machine.program("tests/bench/micro"), "-c", str(machine.worker), "-m", str(memory_mb), *([] if huge else ["-n"])]
+    command += ["-r", str(repeats), "-t", str(sample_ms), *map(str, arguments)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, check=False)
+        done = subprocess.run(machine.command(command), capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, check=False)
     except subprocess.TimeoutExpired as error:
         raise BenchError(f"took longer than {timeout} s") from error
     if done.returncode != 0:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * micro [-c CPU] [-r REPEATS] [-t MS] COMMAND ARGUMENT...: in-process measurements, printed as one JSON object.
+ * micro [-c CPU] [-m MB] [-n] [-r REPEATS] [-t MS] COMMAND ARGUMENT...: in-process measurements, printed as one JSON object.
  */
 #include "tests/bench/micro.h"
 
@@ -16,12 +16,16 @@
 #include "vnf/eal.h"
 
 static const char usage[] =
-	"Usage: micro [-c CPU] [-m MB] [-r REPEATS] [-t MS] COMMAND ARGUMENT...\n"
-	"Measure parts of Sallyport beside the libraries under them; prints JSON.\n\n"
+	"Usage: micro [-c CPU] [-m MB] [-n] [-r REPEATS] [-t MS] COMMAND ARGUMENT...\n"
+	"Measure parts of Sallyport beside the libraries under them; prints JSON. -n: on ordinary pages even where there are huge ones.\n\n"
 	"  acl RULES FILTERS             the classifier of a rule file and rte_acl with the same rules as ClassBench filters\n"
 	"  hash FLOWS                    the session table and rte_hash\n"
 	"  scan RULES BYTES              the first inspect profile of a rule file, and hs_scan with its patterns\n"
-	"  wire CONFIG MODE MS           a loop over the ports of a configuration; MODE io: receive and send; parse: that, and parse;\n"
+	"  soak SESSIONS 4|6             a session table filled, hit and emptied; hits beside one of a thousand\n"
+	"  rematch RULES SESSIONS        sessions judged by new rules: first packets beside later ones, and the walk of `kill`\n"
+	"  flood GBIT                    what a SYN flood at 90 % of what a worker answers leaves of a download\n"
+	"  noise                         the core's clock and ports at the moment\n"
+	"  wire CONFIG MODE WINDOWS MS   a loop over the ports of a configuration; MODE io: receive and send; parse: that, and parse;\n"
 	"                                new: a session for each packet; whole: the worker's own turn\n";
 
 struct task {
@@ -44,12 +48,12 @@ void micro_die(const char *fmt, ...)
 	exit(2);
 }
 
-void micro_eal(unsigned int cpu, uint32_t memory_mb)
+void micro_eal(unsigned int cpu, uint32_t memory_mb, bool huge)
 {
 	struct sp_eal_options options = {.workers = &cpu, .n_workers = 1, .memory_mb = memory_mb};
 	char why[SP_WHY_MAX];
 
-	options.huge = sp_eal_huge_free_mb() >= memory_mb;
+	options.huge = huge && sp_eal_huge_free_mb() >= memory_mb;
 	if (sp_eal_start(&options, why, sizeof(why)) != 0)
 		micro_die("%s", why);
 }
@@ -123,11 +127,11 @@ static unsigned long number(const char *text, unsigned long min, unsigned long m
 	return value;
 }
 
-static void run(unsigned int cpu, uint32_t memory_mb, struct task *task)
+static void run(unsigned int cpu, uint32_t memory_mb, bool huge, struct task *task)
 {
 	json_t *json;
 
-	micro_eal(cpu, memory_mb);
+	micro_eal(cpu, memory_mb, huge);
 	task->out = json_array();
 	if (rte_eal_remote_launch(run_task, task, 1) != 0)
 		micro_die("the worker core does not start");
@@ -145,18 +149,22 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*measure)(json_t *out, const struct micro_options *options, int argc, char **argv);
 		int argc;
-	} commands[] = {{"acl", micro_acl, 2}, {"hash", micro_hash, 1}, {"scan", micro_scan, 2}};
+	} commands[] = {{"acl", micro_acl, 2}, {"hash", micro_hash, 1}, {"scan", micro_scan, 2}, {"soak", micro_soak, 2},
+		{"rematch", micro_rematch, 2}, {"noise", micro_noise, 0}, {"flood", micro_flood, 1}};
 	struct micro_options options = {.repeats = 5, .sample_ms = 50};
 	struct task task = {.options = &options};
 	unsigned int cpu = 1;
 	uint32_t memory_mb = 1024;
+	bool huge = true;
 	int option;
 
-	while ((option = getopt(argc, argv, "c:m:r:t:h")) != -1) {
+	while ((option = getopt(argc, argv, "c:m:nr:t:h")) != -1) {
 		if (option == 'c')
 			cpu = (unsigned int)number(optarg, 0, SP_CPUS_MAX - 1);
 		else if (option == 'm')
 			memory_mb = (uint32_t)number(optarg, 64, 65536);
+		else if (option == 'n')
+			huge = false;
 		else if (option == 'r')
 			options.repeats = (unsigned int)number(optarg, 1, MICRO_REPEATS_MAX);
 		else if (option == 't')
@@ -166,7 +174,7 @@ int main(int argc, char **argv)
 	}
 	argc -= optind;
 	argv += optind;
-	if (argc == 4 && strcmp(argv[0], "wire") == 0)
+	if (argc == 5 && strcmp(argv[0], "wire") == 0)
 		return micro_wire(argc - 1, argv + 1);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (argc != commands[i].argc + 1 || strcmp(argv[0], commands[i].name) != 0)
@@ -174,7 +182,7 @@ int main(int argc, char **argv)
 		task.measure = commands[i].measure;
 		task.argc = argc - 1;
 		task.argv = argv + 1;
-		run(cpu, memory_mb, &task);
+		run(cpu, memory_mb, huge, &task);
 		return 0;
 	}
 	fputs(usage, stderr);

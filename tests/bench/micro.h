@@ -32,8 +32,8 @@ struct micro_options {
 /* Prints a message to stderr and exits with 2. */
 void micro_die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-/* Starts EAL with memory_mb, huge pages when there are enough; lcore 1 is on `cpu`. */
-void micro_eal(unsigned int cpu, uint32_t memory_mb);
+/* Starts EAL with memory_mb, on huge pages when they are wanted and there are enough; lcore 1 is on `cpu`. */
+void micro_eal(unsigned int cpu, uint32_t memory_mb, bool huge);
 
 /* Runs the jobs in turns on the calling thread. */
 void micro_run(struct micro *contenders, unsigned int n, const struct micro_options *options, void *job);
@@ -51,8 +51,12 @@ uint64_t micro_random(uint64_t *state);
 void micro_acl(json_t *out, const struct micro_options *options, int argc, char **argv);
 void micro_hash(json_t *out, const struct micro_options *options, int argc, char **argv);
 void micro_scan(json_t *out, const struct micro_options *options, int argc, char **argv);
+void micro_soak(json_t *out, const struct micro_options *options, int argc, char **argv);
+void micro_rematch(json_t *out, const struct micro_options *options, int argc, char **argv);
+void micro_noise(json_t *out, const struct micro_options *options, int argc, char **argv);
+void micro_flood(json_t *out, const struct micro_options *options, int argc, char **argv);
 
-/* The loop on a core of its own: `micro wire CONFIG MODE WINDOW_MS`, MODE io, parse, new or whole. Starts EAL by itself. Returns an exit
+/* The loop on a core of its own: `micro wire CONFIG MODE WINDOWS MS`, MODE io, parse, new or whole. Starts EAL by itself. Returns an exit
  * code. */
 int micro_wire(int argc, char **argv);
 

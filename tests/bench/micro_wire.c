@@ -17,20 +17,30 @@
 #include "tests/bench/micro.h"
 #include "vnf/launch.h"
 
-/* Sessions that live at a time while each packet opens one: the oldest goes when a new one comes. Fewer than the capture has flows. */
-#define LIVING 32768
+/*
+ * The table's clock goes on by this at each burst while each packet opens a session. With a time-out of a second sessions then end, by the
+ * wheel, before their flow comes again, if the capture has 100,000.
+ */
+#define BURST_MS 2
 
-/* Before the window: caches and tables are warm. */
+/* What the age stage of a worker's turn may look at. */
+#define AGE_BUDGET 64
+
+/* Before the first window: caches and tables are warm. */
 #define WARM_MS 200
+
+#define WINDOWS_MAX 64
 
 struct loop {
 	struct sp_dataplane *dataplane;
 	struct sp_worker *worker;
 	uint64_t (*turn)(struct loop *loop);
-	unsigned int window_ms;
-	uint32_t living[LIVING]; /* references of the sessions that live, a ring */
-	unsigned int next;
-	uint64_t packets, cycles, opened;
+	unsigned int windows, window_ms;
+	uint32_t now_ms;        /* the table's clock when each packet opens a session */
+	uint64_t ending_cycles; /* TSC spent on sessions' ends */
+	struct window {
+		uint64_t packets, cycles, opened;
+	} window[WINDOWS_MAX];
 };
 
 static unsigned int receive(struct loop *loop, const struct sp_port *port)
@@ -78,30 +88,25 @@ static uint64_t turn_parse(struct loop *loop)
 	return n;
 }
 
-/* The whole way of the worker, on one port; each session that a packet opened takes the place of the oldest, which ends. */
+/* The whole way of the worker, on one port, with a clock that lets each session end before its flow comes again. */
 static uint64_t turn_new(struct loop *loop)
 {
 	struct sp_worker *worker = loop->worker;
 	struct sp_burst *burst = &worker->burst;
 	unsigned int n = receive(loop, &loop->dataplane->ports[0]);
+	uint64_t ending;
 
 	burst->now = rte_rdtsc();
-	burst->now_ms = (uint32_t)((burst->now - loop->dataplane->tsc_start) / (loop->dataplane->tsc_hz / 1000));
+	burst->now_ms = loop->now_ms += BURST_MS;
 	worker->live = __atomic_load_n(&loop->dataplane->live, __ATOMIC_ACQUIRE);
 	sp_worker_burst(worker, &loop->dataplane->ports[0], false);
-	for (unsigned int i = 0; i < n; i++) {
-		uint32_t *oldest = &loop->living[loop->next++ % LIVING];
-
-		if (!sp_burst_has_session(burst, i))
-			continue;
-		if (*oldest != SP_SESSION_NONE)
-			sp_session_remove(worker->sessions, *oldest, SP_END_KILLED);
-		*oldest = burst->session[i];
-	}
 	for (unsigned int p = 0; p < loop->dataplane->n_ports; p++)
 		if (worker->tx[p].n > 0)
 			sp_tx_flush(worker, p);
-	sp_sessions_age(worker->sessions, burst->now_ms, 64);
+	ending = rte_rdtsc();
+	sp_sessions_age(worker->sessions, burst->now_ms, AGE_BUDGET);
+	sp_admit_settle(worker);
+	loop->ending_cycles += rte_rdtsc() - ending;
 	return n;
 }
 
@@ -113,27 +118,30 @@ static uint64_t turn_whole(struct loop *loop)
 	return sp_worker_turn(loop->worker, now, (uint32_t)((now - loop->dataplane->tsc_start) / (loop->dataplane->tsc_hz / 1000)));
 }
 
-static void turn_for(struct loop *loop, unsigned int ms)
+static uint64_t turn_for(struct loop *loop, unsigned int ms)
 {
-	uint64_t end = rte_rdtsc() + rte_get_tsc_hz() / 1000 * ms;
+	uint64_t end = rte_rdtsc() + rte_get_tsc_hz() / 1000 * ms, packets = 0;
 
 	while (rte_rdtsc() < end)
 		for (unsigned int i = 0; i < 256; i++)
-			loop->packets += loop->turn(loop);
+			packets += loop->turn(loop);
+	return packets;
 }
 
 static int measure(void *arg)
 {
 	struct loop *loop = arg;
-	uint64_t begin, created;
+	const struct sp_sessions_counters *counters = sp_sessions_counters(loop->worker->sessions);
 
 	turn_for(loop, WARM_MS);
-	created = sp_sessions_counters(loop->worker->sessions)->created;
-	loop->packets = 0;
-	begin = micro_cycles();
-	turn_for(loop, loop->window_ms);
-	loop->cycles = micro_cycles() - begin;
-	loop->opened = sp_sessions_counters(loop->worker->sessions)->created - created;
+	loop->ending_cycles = 0;
+	for (unsigned int w = 0; w < loop->windows; w++) {
+		uint64_t created = counters->created, begin = micro_cycles();
+
+		loop->window[w].packets = turn_for(loop, loop->window_ms);
+		loop->window[w].cycles = micro_cycles() - begin;
+		loop->window[w].opened = counters->created - created;
+	}
 	return 0;
 }
 
@@ -159,11 +167,12 @@ static void launch(struct sp_launch *launched, const struct sp_config *config)
 		.timeout_sec = config->timeout_sec,
 		.limit_sources = config->limit_sources,
 		.reject_rate = config->reject_rate,
+		.tcp = config->tcp,
 		.zones = &config->zones};
 	struct sp_diags diags = {0};
 	char why[SP_WHY_MAX];
 
-	micro_eal(config->workers[0], config->memory_mb);
+	micro_eal(config->workers[0], config->memory_mb, true);
 	if (sp_launch_begin(launched, &options, why) != 0 || sp_launch_ports(launched, config, why) != 0 ||
 		sp_launch_workers(launched, &options, why) != 0)
 		micro_die("%s", why);
@@ -184,6 +193,32 @@ static struct sp_config *read_config(const char *path)
 	return config;
 }
 
+/* Cycles a packet of each stage, by the clock: of the bursts that the worker timed, and of the sessions' ends. */
+static void print_stages(const struct loop *loop, uint64_t packets)
+{
+	const struct sp_stats *stats = &loop->worker->stats;
+
+	printf("\"stages\": {");
+	for (unsigned int s = 0; s < SP_STAGE_COUNT && stats->stage_packets > 0; s++)
+		printf("\"%s\": %.1f, ", sp_stage_names[s], (double)stats->stage_cycles[s] / (double)stats->stage_packets);
+	printf("\"ending\": %.1f}", packets > 0 ? (double)loop->ending_cycles / (double)packets : 0.0);
+}
+
+static void print_windows(const struct loop *loop)
+{
+	uint64_t packets = 0;
+
+	printf("{\"tsc_hz\": %lu, \"windows\": [", rte_get_tsc_hz());
+	for (unsigned int w = 0; w < loop->windows; w++) {
+		printf("%s{\"packets\": %lu, \"cycles\": %lu, \"opened\": %lu}", w > 0 ? ", " : "", loop->window[w].packets,
+			loop->window[w].cycles, loop->window[w].opened);
+		packets += loop->window[w].packets;
+	}
+	printf("], ");
+	print_stages(loop, packets);
+	printf("}\n");
+}
+
 int micro_wire(int argc, char **argv)
 {
 	static const struct {
@@ -200,18 +235,17 @@ int micro_wire(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
 		if (strcmp(argv[1], modes[i].name) == 0)
 			loop->turn = modes[i].turn;
-	loop->window_ms = (unsigned int)strtoul(argv[2], NULL, 10);
-	if (loop->turn == NULL || loop->window_ms == 0)
-		micro_die("wire CONFIG io|parse|new|whole MS");
-	memset(loop->living, 0xff, sizeof(loop->living));
+	loop->windows = (unsigned int)strtoul(argv[2], NULL, 10);
+	loop->window_ms = (unsigned int)strtoul(argv[3], NULL, 10);
+	if (loop->turn == NULL || loop->windows == 0 || loop->windows > WINDOWS_MAX || loop->window_ms == 0)
+		micro_die("wire CONFIG io|parse|new|whole WINDOWS MS; at most %u windows", WINDOWS_MAX);
 	launch(&launched, config);
 	loop->dataplane = launched.dataplane;
 	loop->worker = launched.dataplane->workers[0];
 	if (rte_eal_remote_launch(measure, loop, 1) != 0)
 		micro_die("the worker core does not start");
 	rte_eal_mp_wait_lcore();
-	printf("{\"tsc_hz\": %lu, \"packets\": %lu, \"cycles\": %lu, \"opened\": %lu}\n", rte_get_tsc_hz(), loop->packets, loop->cycles,
-		loop->opened);
+	print_windows(loop);
 	sp_launch_end(&launched);
 	sp_config_free(config);
 	free(loop);

@@ -3,14 +3,13 @@
 import statistics
 from xml.sax.saxutils import escape
 
-
-def summary(values):
-    return {"median": statistics.median(values), "min": min(values), "max": max(values), "samples": list(values)}
+from figures import spread
 
 
-def spread(stats):
-    """How far samples lie apart, in per cent of their median."""
-    return 100 * (stats["max"] - stats["min"]) / stats["median"]
+def ranged(stats, form):
+    """A median with the least and the most, for people: "17.9 (17.2 to 18.4)"."""
+    median, low, high = (format(stats[k], form) for k in ("median", "min", "max"))
+    return median if low == high else f"{median} ({low} to {high})"
 
 
 def table(head, rows):
@@ -23,38 +22,60 @@ def table(head, rows):
     return "\n".join(lines)
 
 
-def wire_rows(entries):
+def wire_table(entries):
+    head = ["forwarding on one core", "traffic", "Mpps", "cycles a packet", "of testpmd io", "cycles over it", "launches"]
     rows = []
     for e in entries:
-        if e.get("error") and "mpps" not in e:
+        if "cycles" not in e:
             rows.append([e["name"], e["traffic"], "failed", "", "", "", ""])
             continue
-        m, c = e["mpps"], e["cycles"]
         rows.append([
-            e["name"], e["traffic"], f"{m['median']:.2f}", f"{m['min']:.2f}-{m['max']:.2f}", f"{c['median']:.0f}",
-            f"{e['ratio']:.2f}" if e.get("ratio") else "", f"{e['over']:+.0f}" if e.get("over") is not None else "",
-        ])
-    return rows
-
-
-def wire_table(entries):
-    head = ["forwarding on one core", "traffic", "Mpps", "min-max", "cycles/packet", "of testpmd io", "cycles over it"]
-    return table(head, wire_rows(entries))
-
-
-def micro_table(entries):
-    head = ["in memory", "input", "cycles", "min-max", "per", "of the library", "build s"]
-    rows = []
-    for e in entries:
-        if e.get("error"):
-            rows.append([e["name"], e["set"], "failed", "", "", "", ""])
-            continue
-        c = e["cycles"]
-        rows.append([
-            e["name"], e["set"], f"{c['median']:.0f}", f"{c['min']:.0f}-{c['max']:.0f}", e["unit"],
-            f"{e['ratio']:.2f}" if e.get("ratio") else "", f"{e['build_s']:.2f}" if "build_s" in e else "",
+            e["name"], e["traffic"], f"{e['mpps']['median']:.2f}", ranged(e["cycles"], ".0f"), ranged(e["of_io"], ".2f") if e.get("of_io") else "",
+            ranged(e["over_io"], "+.0f") if e.get("over_io") else "", str(e["cycles"]["launches"]),
         ])
     return table(head, rows)
+
+
+def memory_table(entries):
+    head = ["in memory", "input", "cycles", "per", "of the library", "build s", "launches"]
+    rows = []
+    for e in entries:
+        if "cycles" not in e:
+            rows.append([e["name"], e["set"], "failed", "", "", "", ""])
+            continue
+        rows.append([
+            e["name"], e["set"], ranged(e["cycles"], ".0f"), e["unit"], ranged(e["of_library"], ".2f") if e.get("of_library") else "",
+            f"{e['build_s']:.2f}" if "build_s" in e else "", str(e["cycles"]["launches"]),
+        ])
+    return table(head, rows)
+
+
+def peer_table(rows):
+    head = ["Sallyport: peer", "unit", "Sallyport", "peer", "ratio", "better is", "from"]
+    return table(head, [
+        [r["what"], r["unit"], f"{r['ours']['median']:.4g}", f"{r['theirs']['median']:.4g}", ranged(r["ratio"], ".2f"), r["better"], r["source"]] for r in rows
+    ])
+
+
+def noise_lines(results):
+    """How quiet the machine was, in what a reader needs to judge the ranges by."""
+    noise, wire = results["noise"], [e for e in results["wire"] if "cycles" in e]
+    if not wire:
+        return []
+    io = next((e for e in wire if e["name"] == "testpmd io"), wire[0])
+
+    lines = [
+        f"noise: the core's clock {ranged(noise['clock_ghz'], '.2f')} GHz; its ports {100 * (noise['ports']['max'] / noise['ports']['min'] - 1):.0f} % slower at the worst "
+        f"(another thread on the core); stolen by the hypervisor {noise['stolen_percent']:.1f} %",
+        f"ranges of launches: testpmd io {spread(io['cycles']):.0f} % of its median; all, in the middle, {statistics.median(spread(e['cycles']) for e in wire):.0f} % "
+        f"(within a launch {100 * statistics.median(e['within_launch'] for e in wire):.0f} %); the least share of its core that one had: {min(e['core_share'] for e in wire):.0%}",
+    ]
+    disturbed = sum(e["disturbed"] for e in wire)
+    if disturbed:
+        lines.append(f"left out: {disturbed} of {disturbed + sum(e['cycles']['launches'] for e in wire)} launches, in which others took more than a tenth of the core")
+    if not results["system"]["hardware_counters"]:
+        lines.append("this machine has no hardware counters: misses are told by comparison, not counted")
+    return lines
 
 
 def stage_table(entries):
@@ -62,9 +83,10 @@ def stage_table(entries):
     told = [e for e in entries if e.get("stages")]
     if not told:
         return ""
-    names = list(told[0]["stages"])
-    head = ["cycles/packet in stage", *names]
-    return table(head, [[f"{e['name']}, {e['traffic']}", *(f"{e['stages'].get(n, 0):.1f}" for n in names)] for e in told])
+    names = list(dict.fromkeys(name for e in told for name in e["stages"]))
+    head = ["cycles a packet in stage", *names]
+    rows = [[f"{e['name']}, {e['traffic']}", *(f"{e['stages'][n]:.1f}" if n in e["stages"] else "" for n in names)] for e in told]
+    return table(head, rows)
 
 
 # --- the chart -------------------------------------------------------------------------------------------------------------------

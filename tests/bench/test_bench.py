@@ -2,6 +2,7 @@
 """The bench's own parts: what they make is what they say. No figure is judged here."""
 import json
 import os
+import random
 import struct
 import subprocess
 import sys
@@ -11,9 +12,12 @@ import pytest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-import bench  # noqa: E402
+import figures  # noqa: E402
 import make_rules  # noqa: E402
+import peers  # noqa: E402
+import plan  # noqa: E402
 import report  # noqa: E402
+import soak  # noqa: E402
 import traffic  # noqa: E402
 
 BIN = os.path.abspath(os.environ.get("SALLYPORT_BIN", "build/gcc-release"))
@@ -50,8 +54,8 @@ def test_prefixes_have_no_host_bits():
 
 
 def test_every_rule_file_of_the_bench_is_valid(tmp_path):
-    files = bench.Files(str(tmp_path), 50)
-    for path in (files.ten, files.bpf, files.inspect, files.crowded(100)):
+    files = plan.Files(str(tmp_path), 50)
+    for path in (files.ten, files.tcp, files.bpf, files.inspect, files.crowded(100)):
         done = sallyport("check", path)
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -63,12 +67,28 @@ def verdicts(rules, capture):
 
 
 def test_packets_of_the_captures_pass_their_rules_and_open_a_session_each(tmp_path):
-    capture, files = bench.Capture(str(tmp_path), "some", 300, 200), bench.Files(str(tmp_path), 50)
+    capture, files = plan.Capture(str(tmp_path), "some", 300, 200), plan.Files(str(tmp_path), 50)
     for rules in (files.ten, files.inspect):
         found = verdicts(rules, capture.forth)
         assert [p["verdict"] for p in found["packets"]] == ["allow"] * 300
         assert found["stats"]["sessions"]["created"] == 300
     assert {p["verdict"] for p in verdicts(files.bpf, capture.back)["packets"]} == {"allow"}
+
+
+def test_syns_open_sessions_and_segments_without_one_do_not(tmp_path):
+    files = plan.Files(str(tmp_path), 50)
+    syn, tcp = (plan.Capture(str(tmp_path), kind, 100, kind=kind) for kind in ("syn", "tcp"))
+    opened = verdicts(files.tcp, syn.forth)
+    assert [p["verdict"] for p in opened["packets"]] == ["allow"] * 100
+    assert opened["stats"]["sessions"]["created"] == 100
+    assert {p["reason"] for p in verdicts(files.tcp, tcp.forth)["packets"]} == {"tcp_no_session"}
+
+
+def test_checksums_of_segments_are_right(tmp_path):
+    tcp = plan.Capture(str(tmp_path), "tcp", 50, kind="tcp")
+    files = plan.Files(str(tmp_path), 50)
+    for capture in (tcp.forth, tcp.back):
+        assert not {p["reason"] for p in verdicts(files.tcp, capture)["packets"]} & {"parse_l4_checksum", "parse_ipv4_checksum", "parse_tcp"}
 
 
 def test_a_capture_answers_the_other(tmp_path):
@@ -87,7 +107,7 @@ def test_a_capture_answers_the_other(tmp_path):
 
 def test_classifier_and_rte_acl_agree_on_every_key(tmp_path):
     """micro ends with an error when they differ."""
-    files = bench.Files(str(tmp_path), 50)
+    files = plan.Files(str(tmp_path), 50)
     for shape in make_rules.SHAPES:
         done = micro("acl", *files.shape(shape, 300))
         assert done.returncode == 0, done.stderr
@@ -95,7 +115,7 @@ def test_classifier_and_rte_acl_agree_on_every_key(tmp_path):
 
 
 def test_a_difference_between_the_rule_forms_is_noticed(tmp_path):
-    files = bench.Files(str(tmp_path), 50)
+    files = plan.Files(str(tmp_path), 50)
     rules, _ = files.shape("acl", 300)
     reversed_filters = files.write("reversed", make_rules.filter_file(make_rules.generate("acl", 300)[::-1]))
     done = micro("acl", rules, reversed_filters)
@@ -107,9 +127,81 @@ def micro(*arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.parametrize("family, record_bytes", [("4", 64), ("6", 128)])
+def test_the_soak_finds_expires_and_accounts_for_every_session(family, record_bytes):
+    """micro ends with an error when a lookup of a live session fails, or one session too few or too many expires."""
+    done = micro("soak", "20000", family)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)["results"][0]
+    parts = told["bytes"]
+    assert parts["record"] > record_bytes and abs(parts["other"]) < 1
+    assert abs(sum(parts[k] for k in ("record", "index", "tcp", "inspect", "other")) - parts["all"]) < 0.01
+    assert parts["record"] + parts["index"] <= soak.AIM_BYTES[told["family"]] + 1  # a small table's fixed part is not small
+
+
+def test_what_memory_takes_is_taken_off_a_hit():
+    told = {"insert": 1, "expire": 2, "hit": [130], "touch": [100], "hit_small": [50], "touch_small": [30], "make": [20]}
+    found = soak.derive(told)
+    assert (found["hit"], found["hit_small"], found["misses"], found["beyond"]) == (110, 30, 70, 40)
+    assert found["ratio"] == pytest.approx(4 / 3)
+
+
+def test_ratios_are_taken_within_rounds():
+    """Both slow down threefold in the second round; the ratio does not move. A round in which one failed is left out."""
+    ours, theirs = [200, 600, None, 220], [100, 300, 100, 110]
+    ratio = figures.paired(ours, theirs, figures.rate_ratio)
+    assert (ratio["median"], ratio["min"], ratio["max"], ratio["launches"]) == (0.5, 0.5, 0.5, 3)
+    assert figures.paired([None], [1], figures.excess) is None
+
+
+class Launched:
+    def __init__(self, *launches):
+        self.launches = [launch and {"cycles": launch[0], "share": launch[1]} for launch in launches]
+
+
+def test_launches_on_a_core_that_others_used_are_left_out_while_enough_remain():
+    assert figures.cycles_of(Launched((10, 1.0), (90, 0.5), (11, 1.0), None, (12, 0.95))) == [10, None, 11, None, 12]
+    assert figures.cycles_of(Launched((10, 1.0), (90, 0.5), (11, 1.0))) == [10, 90, 11]
+
+
+def run_of(*cycles):
+    return {"wire": [], "memory": [{"name": "a", "set": "b", "cycles": figures.summary(list(cycles))}]}
+
+
+def test_two_runs_that_disagree_are_told():
+    n, _, differ = figures.compare(run_of(10, 11, 12), run_of(10, 11.5, 14))
+    assert (n, differ) == (1, [])
+    _, _, differ = figures.compare(run_of(10, 11, 12), run_of(10, 13, 14))
+    assert [key for key, _, _ in differ] == [("a", "b", "cycles")]
+
+
+def test_chance_alone_puts_a_median_outside_as_often_as_stated():
+    assert figures.by_chance(3) == pytest.approx(0.4)
+    assert figures.by_chance(5) == pytest.approx(1 / 6)
+    rng = random.Random(1)
+    tries = [([rng.random() for _ in range(5)], [rng.random() for _ in range(5)]) for _ in range(20000)]
+    seen = sum(figures.outside(figures.summary(a), figures.summary(b)) for a, b in tries) / len(tries)
+    assert seen == pytest.approx(figures.by_chance(5), abs=0.02)
+
+
+def test_peers_are_compared_by_what_was_measured():
+    lookup = {"unit": "lookup", "set": "acl, 1,000 rules"}
+    results = {
+        "system": {"tsc_hz": 1e9}, "wire": [], "soak": [],
+        "memory": [
+            {"name": "rte_acl", **lookup, "cycles": figures.summary([40.0])},
+            {"name": "sallyport classifier", **lookup, "cycles": figures.summary([60.0]), "of_library": figures.summary([1.5])},
+        ],
+    }
+    rows = peers.rows(results)
+    assert [(r["ratio"]["median"], r["better"]) for r in rows if r["source"] == "this run"] == [(1.5, "less")]
+    assert [round(r["ratio"]["median"], 2) for r in rows if "VPP" in r["what"]] == [round(60 / 137, 2)]
+    assert "acl, 1,000 rules" in report.peer_table(rows)
+
+
 def test_the_chart_is_an_svg_with_a_bar_for_each_item():
-    stats = report.summary([3.0, 1.0, 2.0])
-    assert (stats["median"], stats["min"], stats["max"]) == (2.0, 1.0, 3.0) and report.spread(stats) == 100
+    stats = figures.summary([3.0, 1.0, 2.0])
+    assert (stats["median"], stats["min"], stats["max"]) == (2.0, 1.0, 3.0) and figures.spread(stats) == 100
     root = xml.etree.ElementTree.fromstring(report.chart([("A <title>", "cycles", [("a & b", stats, True), ("c", stats, False)])], "note"))
     assert len(root.findall("{http://www.w3.org/2000/svg}rect")) == 3
 

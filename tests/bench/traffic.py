@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Captures that the bench sends in circles: UDP flows of RFC 2544 addresses, one packet a flow, in both directions."""
+"""Captures that the bench sends in circles: flows of RFC 2544 addresses, one packet a flow, in both directions; UDP, TCP segments, or SYNs."""
 import random
 import struct
 
 INSIDE, OUTSIDE = 0xC6120000, 0xC6130000  # 198.18.0.0/16 and 198.19.0.0/16
 INSIDE_MAC, OUTSIDE_MAC = b"\x02\x00\x00\x00\x00\x01", b"\x02\x00\x00\x00\x00\x02"
 SMALLEST = 18  # bytes of UDP payload in a frame of 64 bytes with its FCS
+SYN, PSH, ACK = 2, 8, 16
 
 
 def checksum(data):
@@ -15,11 +16,24 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
-def frame(macs, src, dst, sport, dport, payload):
-    """An Ethernet frame with IPv4 and UDP; the UDP checksum is left out, as IPv4 allows."""
-    ip = struct.pack("!BBHHHBBHII", 0x45, 0, 28 + len(payload), 0, 0, 64, 17, 0, src, dst)
+def ip_frame(macs, src, dst, proto, body):
+    """An Ethernet frame with IPv4, at least as long as Ethernet wants it."""
+    ip = struct.pack("!BBHHHBBHII", 0x45, 0, 20 + len(body), 0, 0, 64, proto, 0, src, dst)
     ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
-    return macs + b"\x08\x00" + ip + struct.pack("!HHHH", sport, dport, 8 + len(payload), 0) + payload
+    return (macs + b"\x08\x00" + ip + body).ljust(60, b"\0")
+
+
+def udp_frame(macs, src, dst, sport, dport, payload):
+    """The UDP checksum is left out, as IPv4 allows."""
+    return ip_frame(macs, src, dst, 17, struct.pack("!HHHH", sport, dport, 8 + len(payload), 0) + payload)
+
+
+def tcp_frame(macs, src, dst, sport, dport, numbers, flags, payload=b""):
+    """numbers: (sequence, acknowledgement). A SYN offers what clients offer: MSS, SACK, window scaling."""
+    options = bytes.fromhex("020405b40402010303070000")[:12] if flags & SYN else b""
+    head = struct.pack("!HHIIBBHHH", sport, dport, *numbers, (20 + len(options)) << 2, flags, 64240, 0, 0) + options
+    pseudo = struct.pack("!IIHH", src, dst, 6, len(head) + len(payload)) + head + payload
+    return ip_frame(macs, src, dst, 6, head[:16] + struct.pack("!H", checksum(pseudo + b"\0" * (len(pseudo) % 2))) + head[18:] + payload)
 
 
 def text(rng, length):
@@ -42,10 +56,47 @@ def flows(count, seed=1):
     return made
 
 
-def make_pair(forth_path, back_path, count, payload_bytes=SMALLEST):
+def numbers(index):
+    """What a flow's client has sent so far, and its server."""
+    return 1000 + index * 1000003 & 0xFFFFFFFF, 5000 + index * 999983 & 0xFFFFFFFF
+
+
+def udp_pair(index, flow, payload):
+    client, server, sport, dport = flow
+    return (
+        udp_frame(OUTSIDE_MAC + INSIDE_MAC, client, server, sport, dport, payload),
+        udp_frame(INSIDE_MAC + OUTSIDE_MAC, server, client, dport, sport, payload),
+    )
+
+
+def tcp_pair(index, flow, payload):
+    """Data of the client, and the server's acknowledgement of it: sent again and again, as after losses."""
+    client, server, sport, dport = flow
+    sent, received = numbers(index)
+    data = payload[:6] if len(payload) <= SMALLEST else payload
+    return (
+        tcp_frame(OUTSIDE_MAC + INSIDE_MAC, client, server, sport, dport, (sent, received), PSH | ACK, data),
+        tcp_frame(INSIDE_MAC + OUTSIDE_MAC, server, client, dport, sport, (received, sent + len(data) & 0xFFFFFFFF), ACK),
+    )
+
+
+def syn_pair(index, flow, payload):
+    """An opening of the client, and an answer that nobody needs to take."""
+    client, server, sport, dport = flow
+    sent, received = numbers(index)
+    return (
+        tcp_frame(OUTSIDE_MAC + INSIDE_MAC, client, server, sport, dport, (sent, 0), SYN),
+        tcp_frame(INSIDE_MAC + OUTSIDE_MAC, server, client, dport, sport, (received, sent + 1 & 0xFFFFFFFF), SYN | ACK),
+    )
+
+
+PAIRS = {"udp": udp_pair, "tcp": tcp_pair, "syn": syn_pair}
+
+
+def make_pair(forth_path, back_path, count, payload_bytes=SMALLEST, kind="udp"):
     """Writes the two captures of `count` flows: what clients send, and the answers."""
     rng = random.Random(2)
     some = [text(rng, payload_bytes) if payload_bytes > SMALLEST else bytes(payload_bytes) for _ in range(64)]
-    made = flows(count)
-    write_pcap(forth_path, (frame(OUTSIDE_MAC + INSIDE_MAC, c, s, sp, dp, some[i % 64]) for i, (c, s, sp, dp) in enumerate(made)))
-    write_pcap(back_path, (frame(INSIDE_MAC + OUTSIDE_MAC, s, c, dp, sp, some[i % 64]) for i, (c, s, sp, dp) in enumerate(made)))
+    pairs = [PAIRS[kind](i, flow, some[i % 64]) for i, flow in enumerate(flows(count))]
+    write_pcap(forth_path, (forth for forth, _ in pairs))
+    write_pcap(back_path, (back for _, back in pairs))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * libFuzzer target of the whole packet path: frames into the two ports of a wire pair (net_ring), through sp_worker_turn under a rule set
- * that uses every kind of rule, and out again. Afterwards the accounting equation must hold exactly, nothing may be held, and no mbuf may
- * be missing.
+ * that uses every kind of rule, and out again. After every turn the accounting equation must hold exactly; at the end, when the time of
+ * fragments that wait is up, nothing may be held and no mbuf may be missing.
  *
  * Input: records of a control byte, a time byte, a little-endian length and a frame. Control: bit 0 port; bits 1 and 2 segmentation; bit 3
  * one VLAN tag stripped by hardware; bit 4 the NIC found the checksum bad; bit 5 a turn of the worker behind this frame. Time: seconds / 4
@@ -27,6 +27,9 @@
 #define RECORD      4
 #define FRAMES_MAX  96 /* of one input */
 #define SESSIONS    128
+
+/* Few, so that an input can fill the table. */
+#define FRAGMENT_DATAGRAMS 16
 
 #define CONTROL_PORT     0x01
 #define CONTROL_STRIPPED 0x08
@@ -123,8 +126,9 @@ static void make_rules(void)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	struct sp_worker_config config = {
-		.sessions = {.max4 = SESSIONS, .max6 = SESSIONS, .socket = SOCKET_ID_ANY}, .socket = SOCKET_ID_ANY};
+	struct sp_worker_config config = {.sessions = {.max4 = SESSIONS, .max6 = SESSIONS, .socket = SOCKET_ID_ANY},
+		.fragments = {.datagrams = FRAGMENT_DATAGRAMS, .buffers = SP_FRAGMENT_BUFFERS_MIN, .per_source = 4},
+		.socket = SOCKET_ID_ANY};
 
 	(void)argc;
 	(void)argv;
@@ -134,6 +138,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	memcpy(config.sessions.timeout_sec, sp_state_default_sec, sizeof(config.sessions.timeout_sec));
 	dataplane.n_workers = 1;
 	dataplane.reject_rate = 1000;
+	dataplane.tcp.challenges = 1000;
 	dataplane.tsc_hz = 1000000000;
 	must(sp_rule_table_init(&dataplane.rule_table, 1) == 0, "no rule table");
 	dataplane.limits = sp_limit_table_create(256);
@@ -192,15 +197,32 @@ static uint64_t collect(void)
 	return n;
 }
 
+/* Returns what is held. */
+static uint64_t check_equation(struct sp_stats *now)
+{
+	struct sp_sessions_counters sessions;
+	uint64_t held, drops = 0;
+
+	sp_stats_sum(&dataplane, now, &sessions, &held);
+	for (unsigned int i = 0; i < SP_DROP_COUNT; i++)
+		drops += now->drops[i];
+	must(now->rx + now->from_kernel + now->built + (uint64_t)now->fragment_delta ==
+			now->tx + now->to_kernel + now->consumed + drops + held,
+		"the accounts do not balance");
+	return held;
+}
+
 /* Turns the worker until both ports are empty; what remains in tx buffers is flushed by each turn. */
 static uint64_t turn(uint32_t now_ms)
 {
+	struct sp_stats now;
 	uint64_t left = 0;
 
 	for (unsigned int i = 0; i == 0 || (rte_ring_count(to_port[0]) + rte_ring_count(to_port[1]) > 0 && i < FRAMES_MAX); i++) {
 		sp_worker_turn(dataplane.workers[0], (uint64_t)now_ms * 1000000u, now_ms);
 		left += collect();
 	}
+	check_equation(&now);
 	return left;
 }
 
@@ -233,18 +255,11 @@ static void check_accounts(uint64_t given, uint64_t left)
 {
 	static struct sp_stats before;
 	struct sp_stats now;
-	struct sp_sessions_counters sessions;
-	uint64_t held, drops = 0;
 
-	sp_stats_sum(&dataplane, &now, &sessions, &held);
-	for (unsigned int i = 0; i < SP_DROP_COUNT; i++)
-		drops += now.drops[i];
+	must(check_equation(&now) == 0, "something is held");
 	must(now.rx - before.rx == given, "rx is not what came");
 	must(now.tx - before.tx == left, "tx is not what left");
 	must(now.drops[SP_DROP_NONE] == 0, "a drop without a reason");
-	must(held == 0, "something is held");
-	must(now.rx + now.from_kernel + now.built + (uint64_t)now.fragment_delta == now.tx + now.to_kernel + now.consumed + drops + held,
-		"the accounts do not balance");
 	must(rte_mempool_in_use_count(pool) == 0 && rte_mempool_in_use_count(answers) == 0, "an mbuf is missing");
 	before = now;
 }
@@ -271,6 +286,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 		at += RECORD + len;
 	}
+	left += turn(now_ms);
+	now_ms += SP_FRAGMENT_TIMEOUT_DEFAULT * 1000;
 	left += turn(now_ms);
 	drain_events();
 	forget_sessions();

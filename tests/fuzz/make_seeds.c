@@ -67,10 +67,15 @@ static void add_session(struct seed *seed, uint8_t family, const char *payload)
 	} steps[] = {{0x02, false, false}, {0x12, true, false}, {0x10, false, false}, {0x18, false, true}, {0x18, true, true},
 		{0x11, false, false}, {0x11, true, false}, {0x10, false, false}};
 
+	uint32_t sent[2] = {1000, 2000};
+
 	for (size_t i = 0; i < RTE_DIM(steps); i++) {
-		struct sp_frame_spec spec = {.family = family, .tcp_flags = steps[i].flags, .seq = 1000, .ack = 2000};
+		struct sp_frame_spec spec = {.family = family, .tcp_flags = steps[i].flags, .seq = sent[steps[i].back]};
 		struct sp_frame frame;
 
+		if (steps[i].flags & 0x10)
+			spec.ack = sent[!steps[i].back];
+		sent[steps[i].back] += (steps[i].data ? (uint32_t)strlen(payload) : 0) + (steps[i].flags & 3 ? 1 : 0);
 		if (steps[i].back) {
 			spec.src = family == 6 ? "2001:db8:2::2" : "198.51.100.2";
 			spec.dst = family == 6 ? "2001:db8:1::1" : "192.0.2.1";
@@ -83,6 +88,65 @@ static void add_session(struct seed *seed, uint8_t family, const char *payload)
 		}
 		sp_frame_build(&frame, &spec);
 		add_record(seed, &frame, (uint8_t)(TURN | steps[i].back));
+	}
+}
+
+/* A datagram in pieces, with one more: `extra` bytes from `at`, which repeat or overlap others; from behind when `backward`. */
+static void add_fragments(struct seed *seed, uint8_t family, size_t at, size_t extra, bool backward)
+{
+	struct sp_frame_spec spec = {.family = family, .proto = IPPROTO_UDP, .dport = 53, .payload_len = 100};
+	struct sp_frame whole, fragment;
+
+	sp_frame_build(&whole, &spec);
+	for (size_t i = 0; i < 4; i++) {
+		size_t from = (backward ? 3 - i : i) * 32;
+
+		sp_frame_cut(&fragment, &whole, 7, from, RTE_MIN((size_t)32, sp_frame_ip_payload(&whole) - from), false);
+		add_record(seed, &fragment, i == 1 ? TURN : 0);
+		if (i == 1 && extra > 0) {
+			sp_frame_cut(&fragment, &whole, 7, at, extra, false);
+			add_record(seed, &fragment, 0);
+		}
+	}
+}
+
+/* An SCTP association from INIT to SHUTDOWN COMPLETE, and an ICMP error about each of its packets. */
+static void add_association(struct seed *seed, uint8_t family)
+{
+	static const struct {
+		bool back;
+		uint8_t tag;
+		uint8_t chunk[32];
+		size_t len;
+	} steps[] = {
+		{false, 0, {1, 0, 0, 20, 0, 0, 0, 0xa, 0, 1, 0, 0, 0, 10, 0, 10, 0, 0, 0, 1}, 20},
+		{true, 0xa, {2, 0, 0, 20, 0, 0, 0, 0xb, 0, 1, 0, 0, 0, 10, 0, 10, 0, 0, 0, 1}, 20},
+		{false, 0xb, {10, 0, 0, 8, 1, 2, 3, 4}, 8},
+		{true, 0xa, {11, 0, 0, 4}, 4},
+		{false, 0xb, {0, 3, 0, 17, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 'x'}, 20},
+		{true, 0xa, {3, 0, 0, 16, 0, 0, 0, 1, 0, 1}, 16},
+		{false, 0xb, {7, 0, 0, 8, 0, 0, 0, 1}, 8},
+		{true, 0xa, {8, 0, 0, 4}, 4},
+		{false, 0xb, {14, 0, 0, 4}, 4},
+	};
+
+	for (size_t i = 0; i < RTE_DIM(steps); i++) {
+		struct sp_frame_spec spec = {
+			.family = family, .proto = IPPROTO_SCTP, .payload = steps[i].chunk, .payload_len = steps[i].len};
+		struct sp_frame frame, error;
+
+		if (steps[i].back) {
+			spec.src = family == 6 ? "2001:db8:2::2" : "198.51.100.2";
+			spec.dst = family == 6 ? "2001:db8:1::1" : "192.0.2.1";
+			spec.sport = 443;
+			spec.dport = 40000;
+		}
+		sp_frame_build(&frame, &spec);
+		memcpy(&frame.bytes[frame.l4 + 4], (const uint8_t[]){0, 0, 0, steps[i].tag}, 4);
+		sp_frame_checksums(&frame);
+		add_record(seed, &frame, (uint8_t)(TURN | steps[i].back));
+		sp_frame_build_error(&error, &frame, family == 6 ? 1 : 3, 0, 64);
+		add_record(seed, &error, (uint8_t)(TURN | !steps[i].back));
 	}
 }
 
@@ -125,8 +189,18 @@ int main(int argc, char **argv)
 		add_session(&seed, family, "abbbc");
 		rc = save(argv[1], "fuzz_packet", family == 4 ? "session4" : "session6", &seed);
 		seed.len = 0;
+		add_association(&seed, family);
+		rc = rc != 0 ? rc : save(argv[1], "fuzz_packet", family == 4 ? "association4" : "association6", &seed);
+		seed.len = 0;
 		add_session(&seed, family, "an attack");
 		rc = rc != 0 ? rc : save(argv[1], "fuzz_packet", family == 4 ? "blocked4" : "blocked6", &seed);
+		seed.len = 0;
+		add_fragments(&seed, family, 0, 0, false);
+		add_fragments(&seed, family, 0, 32, true);
+		rc = rc != 0 ? rc : save(argv[1], "fuzz_packet", family == 4 ? "fragments4" : "fragments6", &seed);
+		seed.len = 0;
+		add_fragments(&seed, family, 24, 16, false);
+		rc = rc != 0 ? rc : save(argv[1], "fuzz_packet", family == 4 ? "overlap4" : "overlap6", &seed);
 	}
 	if (rc != 0)
 		fprintf(stderr, "make_seeds: %s: %s\n", argv[1], strerror(-rc));

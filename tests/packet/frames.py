@@ -65,3 +65,35 @@ def fix_ip4_checksum(raw, l3=14):
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return patch(raw, l3 + 10, (~total & 0xFFFF).to_bytes(2, "big"))
+
+
+def sum16(data):
+    total = sum(int.from_bytes(data[i:i + 2].ljust(2, b"\0"), "big") for i in range(0, len(data), 2))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def conversation(frames):
+    """The frames with TCP numbers as of ends that heard all that came before: a SYN keeps its own, what follows counts from there. Frames of
+    plain IPv4 and IPv6 without options; others stay as they are."""
+    sent, out = {}, []
+    for raw in frames:
+        l3 = 14
+        while raw[l3 - 2:l3] in (b"\x81\x00", b"\x88\xa8"):
+            l3 += 4
+        v6 = raw[l3 - 2:l3] == b"\x86\xdd"
+        if not (v6 and raw[l3 + 6] == 6 or raw[l3 - 2:l3] == b"\x08\x00" and raw[l3] == 0x45 and raw[l3 + 9] == 6):
+            out.append(raw)
+            continue
+        l4, addresses = (l3 + 40, raw[l3 + 8:l3 + 40]) if v6 else (l3 + 20, raw[l3 + 12:l3 + 20])
+        end = l4 + int.from_bytes(raw[l3 + 4:l3 + 6], "big") if v6 else l3 + int.from_bytes(raw[l3 + 2:l3 + 4], "big")
+        half, flags = len(addresses) // 2, raw[l4 + 13]
+        source, destination = addresses[:half] + raw[l4:l4 + 2], addresses[half:] + raw[l4 + 2:l4 + 4]
+        seq = int.from_bytes(raw[l4 + 4:l4 + 8], "big") if flags & 2 else sent.get((source, destination), 0)
+        ack = sent.get((destination, source), 0) if flags & 16 else 0
+        sent[source, destination] = seq + end - l4 - (raw[l4 + 12] >> 4) * 4 + (flags & 1) + (flags >> 1 & 1)
+        tcp = raw[l4:l4 + 4] + seq.to_bytes(4, "big") + ack.to_bytes(4, "big") + raw[l4 + 12:l4 + 16] + b"\0\0" + raw[l4 + 18:end]
+        checksum = sum16(addresses + len(tcp).to_bytes(4, "big") + b"\0\0\0\x06" + tcp)
+        out.append(raw[:l4] + tcp[:16] + checksum.to_bytes(2, "big") + tcp[18:] + raw[end:])
+    return out

@@ -2,7 +2,7 @@
 """Payload inspection: what patterns catch, in which mode, how deep, and what becomes of the session."""
 import pytest
 from conftest import policy
-from frames import ICMP, IN4, IN6, MAC_IN, MAC_OUT, OUT4, OUT6, TCP, UDP, Dot1Q, Raw, ether, frame, ip4, ip6, tcp4, udp4, udp6
+from frames import ICMP, IN4, IN6, MAC_IN, MAC_OUT, OUT4, OUT6, TCP, UDP, Dot1Q, Raw, conversation, ether, frame, ip4, ip6, tcp4, udp4, udp6
 
 EXTRA = """inspect = {
   web = { mode = "%s"; depth = %d; patterns = (
@@ -35,7 +35,7 @@ HELLO = [SYN, SYNACK, ACK]
 
 
 def test_match_drops_and_blocks_the_session(firewall):
-    result = firewall.replay(rules(), HELLO + [outward(CLEAN), outward(ATTACK), outward(CLEAN), inward(b"answer")], zones=False)
+    result = firewall.replay(rules(), conversation(HELLO + [outward(CLEAN), outward(ATTACK), outward(CLEAN), inward(b"answer")]), zones=False)
     assert result.reasons() == [None] * 4 + ["inspect_match", "inspect_blocked", "inspect_blocked"]
     assert result.packets[4]["signatures"] == [1001] and result.packets[4]["rule"] == 10
     assert result.stats["inspection"]["drops"] == 1
@@ -55,24 +55,24 @@ def test_payload(firewall, carrier, name, payload, ids, drops):
         "tcp": HELLO + [outward(payload)],
         "extension": [frame(ether(), ip6(IN6, OUT6, nh=60), Raw(b"\x11\x00\x01\x04\0\0\0\0" + bytes(UDP(sport=5000, dport=80, len=8 + len(payload), chksum=1) / Raw(payload))))],
     }[carrier]
-    last = firewall.replay(rules(), packets, zones=False).packets[-1]
+    last = firewall.replay(rules(), conversation(packets), zones=False).packets[-1]
     assert (sorted(last["signatures"]), last["verdict"]) == (ids, "drop" if drops else "allow")
 
 
 def test_detect_never_drops(firewall):
-    result = firewall.replay(rules("detect"), HELLO + [outward(ATTACK), outward(CLEAN)], zones=False)
+    result = firewall.replay(rules("detect"), conversation(HELLO + [outward(ATTACK), outward(CLEAN)]), zones=False)
     assert result.verdicts() == ["allow"] * 5 and result.packets[3]["signatures"] == [1001]
 
 
 def test_replies_are_inspected(firewall):
-    assert firewall.replay(rules(), HELLO + [inward(ATTACK)], zones=False).reasons()[-1] == "inspect_match"
+    assert firewall.replay(rules(), conversation(HELLO + [inward(ATTACK)]), zones=False).reasons()[-1] == "inspect_match"
 
 
 def test_depth_is_bytes_a_direction(firewall):
     packets = HELLO + [outward(b"x" * 100), outward(ATTACK), inward(ATTACK)]
-    result = firewall.replay(rules(depth=100), packets, zones=False)
+    result = firewall.replay(rules(depth=100), conversation(packets), zones=False)
     assert result.reasons() == [None] * 5 + ["inspect_match"]
-    assert firewall.replay(rules(depth=200), packets, zones=False).reasons()[4] == "inspect_match"
+    assert firewall.replay(rules(depth=200), conversation(packets), zones=False).reasons()[4] == "inspect_match"
 
 
 def test_only_rules_that_ask_inspect(firewall):
@@ -90,14 +90,14 @@ def test_padding_is_not_payload(firewall):
 
 
 def test_whole_attack_in_one_burst(firewall):
-    result = firewall.replay(rules(), HELLO + [outward(ATTACK), outward(CLEAN)], "--burst", "8", zones=False)
+    result = firewall.replay(rules(), conversation(HELLO + [outward(ATTACK), outward(CLEAN)]), "--burst", "8", zones=False)
     assert result.reasons() == [None] * 3 + ["inspect_match", "inspect_blocked"]
 
 
 def test_blocked_session_ends_a_minute_after_its_last_packet(firewall):
     """Each packet of a blocked session keeps it blocked; a quiet one is forgotten, and the next packet is judged anew."""
     packets = [(udp4(5000, 80, ATTACK), 0), (udp4(5000, 80, CLEAN), 50), (udp4(5000, 80, CLEAN), 100), (udp4(5000, 80, CLEAN), 165)]
-    assert firewall.replay(rules(), packets, zones=False).reasons() == ["inspect_match", "inspect_blocked", "inspect_blocked", None]
+    assert firewall.replay(rules(), conversation(packets), zones=False).reasons() == ["inspect_match", "inspect_blocked", "inspect_blocked", None]
 
 
 def test_session_that_ends_inside_its_burst(firewall):
@@ -105,7 +105,7 @@ def test_session_that_ends_inside_its_burst(firewall):
     data = outward(CLEAN, flags="PA")
     for middle in ([tcp4(40000, flags="R")], [tcp4(40000, flags="R"), tcp4(40000, flags="A"), data]):
         packets = [SYN, *middle, SYN, SYNACK, ACK, data, outward(ATTACK)]
-        alone, together = (firewall.replay(rules(), packets, "--burst", n, zones=False) for n in ("1", "32"))
+        alone, together = (firewall.replay(rules(), conversation(packets), "--burst", n, zones=False) for n in ("1", "32"))
         assert together.reasons() == alone.reasons() and together.reasons()[-1] == "inspect_match"
 
 

@@ -2,7 +2,7 @@
 """Every field of a rule decides packets as the rule file says; each row is a rule, packets it matches and packets it does not."""
 import pytest
 from conftest import policy
-from frames import ICMP, IN4, MAC_IN, OUT4, TCP, UDP, Dot1Q, Ether, Raw, ether, frame, ip4, ip6, tcp4, tcp6, udp4, udp6
+from frames import ICMP, IN4, MAC_IN, OUT4, TCP, UDP, Dot1Q, Ether, Raw, conversation, ether, frame, ip4, ip6, tcp4, tcp6, udp4, udp6
 from scapy.layers.inet6 import ICMPv6EchoRequest
 from scapy.layers.sctp import SCTP
 
@@ -155,7 +155,8 @@ def test_packet_over_the_limit_changes_no_state(firewall):
     rules = policy("10 allow tcp limit '4 pps burst 4'")
     steps = [(tcp4(1000), 0), (tcp4(80, 1000, "SA", src=OUT4, dst=IN4), 0.001), (tcp4(1000, flags="A"), 0.002), (tcp4(1000, flags="A"), 0.003), (tcp4(1000, flags="R"), 0.004),
              (tcp4(1000, flags="PA", payload=b"x"), 2)]
-    assert firewall.replay(rules, steps, zones=False).reasons() == [None] * 4 + ["limit", None]
+    timed = list(zip(conversation([raw for raw, _ in steps]), [at for _, at in steps]))
+    assert firewall.replay(rules, timed, zones=False).reasons() == [None] * 4 + ["limit", None]
 
 
 def test_max_sessions(firewall):

@@ -2,7 +2,7 @@
 """Connection state: replies and related errors need no rule, everything else does. Each table is a conversation; `<` comes from outside."""
 import pytest
 from conftest import policy
-from frames import ICMP, IN4, IN6, OUT4, OUT6, TCP, UDP, Dot1Q, Raw, ether, frame, ip4, ip6
+from frames import ICMP, IN4, IN6, OUT4, OUT6, TCP, UDP, Dot1Q, Raw, conversation, ether, frame, ip4, ip6
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6PacketTooBig
 from scapy.layers.sctp import SCTP, SCTPChunkInit, SCTPChunkInitAck
 
@@ -34,9 +34,9 @@ def echo(direction, ident=7, kind=None, v6=False):
     return frame(ether(), ip4(IN4, OUT4) if direction == ">" else ip4(OUT4, IN4), message, Raw(b"x"))
 
 
-def unreachable(quoted, src=OUT4, dst=IN4, code=1, kind=3):
+def unreachable(quoted, src=OUT4, dst=IN4, code=1, kind=3, mtu=0):
     """ICMP error from outside that quotes a frame that went out (its IP header and 8 bytes)."""
-    return frame(ether(), ip4(src, dst), ICMP(type=kind, code=code), Raw(quoted[14:14 + 28]))
+    return frame(ether(), ip4(src, dst), ICMP(type=kind, code=code, nexthopmtu=mtu), Raw(quoted[14:14 + 28]))
 
 
 def unreachable6(quoted, message=None):
@@ -89,18 +89,23 @@ CONVERSATIONS = {
     "reply from inside nobody asked for": [(echo(">", kind="reply"), d("icmp_no_session"))],
     "unreachable for a session": [(udp(">"), A), (unreachable(udp(">")), A)],
     "unreachable from a router on the way": [(udp(">"), A), (unreachable(udp(">"), src="198.51.100.1"), A)],
-    "too big for a tcp session": HANDSHAKE + [(unreachable(tcp(">", "A"), code=4), A)],
+    "too big for a tcp session": HANDSHAKE + [(unreachable(tcp(">", "A", payload=b"x" * 1400), code=4, mtu=1400), A)],
     "time exceeded for a session": [(udp(">"), A), (unreachable(udp(">"), kind=11, code=0), A)],
     "unreachable for no session": [(unreachable(udp(">")), d("icmp_no_session"))],
     "unreachable quoting another port": [(udp(">"), A), (unreachable(udp(">", sport=40001)), d("icmp_no_session"))],
     "unreachable for a ping": [(echo(">"), A), (unreachable(echo(">")), A)],
     "unreachable6 for a session": [(udp(">", v6=True), A), (unreachable6(udp(">", v6=True)), A)],
-    "too big6 for a session": [(tcp(">", "S", v6=True), A), (unreachable6(tcp(">", "S", v6=True), ICMPv6PacketTooBig(mtu=1280)), A)],
+    "too big6 for a session": [(tcp(">", "S", v6=True), A), (unreachable6(tcp(">", "S", v6=True, payload=b"x" * 1400), ICMPv6PacketTooBig(mtu=1280)), A)],
     "unreachable6 for no session": [(unreachable6(udp(">", v6=True)), d("icmp_no_session"))],
-    "sctp": [(frame(ether(), ip4(), SCTP(sport=5, dport=6), SCTPChunkInit()), A), (frame(ether(), ip4(OUT4, IN4), SCTP(sport=6, dport=5), SCTPChunkInitAck()), A)],
+    "sctp": [(frame(ether(), ip4(), SCTP(sport=5, dport=6), SCTPChunkInit(init_tag=1)), A),
+             (frame(ether(), ip4(OUT4, IN4), SCTP(sport=6, dport=5, tag=1), SCTPChunkInitAck(init_tag=2)), A)],
     "gre by addresses": [(frame(ether(), ip4(proto=47), Raw(b"\0" * 8)), A), (frame(ether(), ip4(OUT4, IN4, proto=47), Raw(b"\0" * 8)), A)],
     "esp unasked": [(frame(ether(), ip4(OUT4, IN4, proto=50), Raw(b"\0" * 8)), D)],
 }
+
+
+for name, steps in CONVERSATIONS.items():
+    CONVERSATIONS[name] = list(zip(conversation([raw for raw, _ in steps]), [want for _, want in steps]))
 
 
 @pytest.mark.parametrize("name", CONVERSATIONS)

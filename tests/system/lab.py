@@ -4,25 +4,28 @@
     left host  veth -- [ in  Sallyport  out ] -- veth  right host
 
 Everything a Lab makes carries its own prefix and is gone after close(), also when something failed.
+
+What a test expects to come is awaited by condition, for up to PATIENCE seconds, since the machine may be busy; it costs that time only when
+it does not come. What must not come is awaited for a moment, or until the firewall has counted why.
 """
 import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 
 LEFT4, RIGHT4 = "192.0.2.1", "192.0.2.10"
 LEFT6, RIGHT6 = "2001:db8::1", "2001:db8::10"
+PATIENCE = 20
 
 
 class LabError(Exception):
     pass
 
 
-def sh(*args, check=True, timeout=30, **kwargs):
+def sh(*args, check=True, timeout=120, **kwargs):
     """Runs a command and returns the finished process; its output is text."""
     done = subprocess.run(args, capture_output=True, text=True, timeout=timeout, **kwargs)
     if check and done.returncode != 0:
@@ -31,13 +34,14 @@ def sh(*args, check=True, timeout=30, **kwargs):
 
 
 def wait_for(condition, seconds, what):
-    """Waits until condition() is true; raises LabError naming what did not come."""
+    """Waits until condition() is true and returns what it gave; raises LabError naming what did not come (text, or a function that gives it)."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
+    while True:
+        if got := condition():
+            return got
+        if time.monotonic() > end:
+            raise LabError(f"after {seconds} s still no {what() if callable(what) else what}")
         time.sleep(0.05)
-    raise LabError(f"after {seconds} s still no {what}")
 
 
 class Lab:
@@ -72,6 +76,8 @@ class Lab:
             self.make_hosts()
             self.write_config()
             self.start_firewall()
+            if all("iface=v" in device for device in self.devices):
+                self.warm()
         except BaseException:
             self.close()
             raise
@@ -89,7 +95,8 @@ class Lab:
             sh("ip", "netns", "add", ns)
             sh("ip", "-n", ns, "link", "set", "lo", "up")
         for ns, port, addr4, addr6 in ((self.left, "in", LEFT4, LEFT6), (self.right, "out", RIGHT4, RIGHT6)):
-            sh("ip", "link", "add", "eth0", "netns", ns, "type", "veth", "peer", "name", f"v{port}", "netns", self.box)
+            # An end whose index is its peer's too counts as no cable's, and the kernel is up to a second late with its link state.
+            sh("ip", "link", "add", "eth0", "index", "11", "netns", ns, "type", "veth", "peer", "name", f"v{port}", "netns", self.box)
             sh("ip", "netns", "exec", ns, "sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=0", "net.ipv6.conf.eth0.router_solicitations=0")
             sh("ip", "netns", "exec", self.box, "sysctl", "-qw", f"net.ipv6.conf.v{port}.disable_ipv6=1")
             for where, link in ((ns, "eth0"), (self.box, f"v{port}")):
@@ -98,6 +105,25 @@ class Lab:
                 sh("ip", "-n", where, "link", "set", link, "up")
             sh("ip", "-n", ns, "addr", "add", f"{addr4}/24", "dev", "eth0")
             sh("ip", "-n", ns, "addr", "add", f"{addr6}/64", "dev", "eth0", "nodad")
+            # until the kernel has noted that both ends are up, it sends nothing, and the firewall calls the link down
+            for where, link in ((ns, "eth0"), (self.box, f"v{port}")):
+                wait_for(lambda w=where, n=link: " state UP " in sh("ip", "-n", w, "-o", "link", "show", n).stdout, PATIENCE, f"link of {link}")
+
+    def warm(self):
+        """Both hosts know each other's link addresses, so that nothing that a test sends has to wait for them."""
+        for ns, peers in ((self.left, (RIGHT4, RIGHT6)), (self.right, (LEFT4, LEFT6))):
+            for addr in peers:
+                self.resolve(ns, addr)
+
+    def resolve(self, ns, addr, link="eth0"):
+        """Lets a host's kernel find a neighbour, through the firewall."""
+        def known():
+            said = sh("ip", "-n", ns, "neigh", "show", addr, "dev", link).stdout
+            if "lladdr" not in said and ("FAILED" in said or not said):
+                sh("ip", "-n", ns, "neigh", "replace", addr, "dev", link, "use", check=False)
+            return "lladdr" in said
+
+        wait_for(known, PATIENCE, f"neighbour {addr} on {link} of {ns}")
 
     def run(self, ns, *args, **kwargs):
         """Runs a command on a host and waits for it."""
@@ -129,7 +155,7 @@ class Lab:
                 f"{f'limit_rate {rate};' if rate else ''} server {{ {listen} root {root}; location / {{ try_files $uri /index.html; }} }} }}"
             )
         self.spawn(ns, "nginx", "-c", conf, "-p", self.dir, "-e", f"{self.dir}/nginx.log")
-        wait_for(lambda: self.run(ns, "curl", "-s", "-o", os.devnull, f"http://127.0.0.1:{ports[0]}/").returncode == 0, 10, "web server")
+        wait_for(lambda: self.run(ns, "curl", "-s", "-o", os.devnull, f"http://127.0.0.1:{ports[0]}/").returncode == 0, PATIENCE, "web server")
 
     def serve_udp(self, ns, port):
         """Answers each datagram with its bytes in upper case, on IPv4 and IPv6."""
@@ -142,10 +168,40 @@ class Lab:
             "    d,a=s.recvfrom(65535); s.sendto(d.upper(),a)\n"
         )
         self.spawn(ns, "/usr/bin/python3", "-c", code, str(port))
-        wait_for(lambda: f":{port} " in self.run(ns, "ss", "-Hlun").stdout, 10, f"UDP service on {port}")
+        wait_for(lambda: f":{port} " in self.run(ns, "ss", "-Hlun").stdout, PATIENCE, f"UDP service on {port}")
 
-    def ask_udp(self, ns, addr, port, text="hello", timeout=2.0):
-        """Sends one datagram from a host; the answer as text, or None."""
+    def settle(self):
+        """Waits until all that the left host has sent is judged (by a firewall with one worker): a question that follows it is answered."""
+        sh("ip", "-n", self.left, "neigh", "del", RIGHT4, "dev", "eth0", check=False)
+        self.resolve(self.left, RIGHT4)
+
+    def ping(self, addr, *options, ns=None, seconds=PATIENCE):
+        """Whether an echo request from a host (the left one) is answered; it is sent again each second meanwhile."""
+        return self.run(ns or self.left, "ping", "-c", "1", "-w", str(seconds), *options, addr).returncode == 0
+
+    def silent(self, addr, *options, ns=None):
+        """Whether one echo request from a host (the left one) stays without an answer for a second."""
+        return self.run(ns or self.left, "ping", "-c", "1", "-W", "1", *options, addr).returncode == 1
+
+    def curl(self, url, *options, ns=None, seconds=PATIENCE):
+        """What a host (the left one) gets from a web server; nothing when it takes longer."""
+        return self.run(ns or self.left, "curl", "-s", "-g", "-m", str(seconds), *options, url, timeout=seconds + 60).stdout
+
+    def is_dropped(self, url, reason):
+        """A request from the left host that must be dropped under a reason, and must not be answered."""
+        before, path = self.drops(reason), os.path.join(self.dir, "answer")
+        child = self.spawn(self.left, "curl", "-s", "-g", "-m", "60", "-o", path, url)
+        try:
+            self.wait_drops(reason, before)
+            child.wait(0.5)
+            return False
+        except subprocess.TimeoutExpired:
+            return not os.path.exists(path)
+        finally:
+            self.end(child)
+
+    def udp_outcome(self, ns, addr, port, text="hello", timeout=PATIENCE):
+        """Sends one datagram from a host: the answer as text and None, or None and why there is none."""
         code = (
             "import socket,sys\n"
             "a=socket.getaddrinfo(sys.argv[1],int(sys.argv[2]),type=socket.SOCK_DGRAM)[0]\n"
@@ -155,7 +211,18 @@ class Lab:
             "except OSError as e: sys.exit(str(e))\n"
         )
         done = self.run(ns, "/usr/bin/python3", "-c", code, addr, str(port), text, str(timeout))
-        return done.stdout.strip() if done.returncode == 0 else None
+        return (done.stdout.strip(), None) if done.returncode == 0 else (None, done.stderr.strip())
+
+    def ask_udp(self, ns, addr, port, text="hello", timeout=PATIENCE):
+        """Sends one datagram from a host; the answer as text, or None."""
+        return self.udp_outcome(ns, addr, port, text, timeout)[0]
+
+    @staticmethod
+    def end(child):
+        """Ends what spawn() started."""
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
 
     # --- the firewall ----------------------------------------------------------------------------------------------------
 
@@ -185,7 +252,7 @@ class Lab:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )
         if wait:
-            wait_for(self.ready, 20, "answer on the socket; the firewall says:\n" + self.log())
+            wait_for(self.ready, 60, lambda: "ready firewall; it says:\n" + self.log())
 
     def log(self):
         try:
@@ -202,7 +269,7 @@ class Lab:
         except (OSError, LabError):
             return False
 
-    def api(self, method, path, body=None, headers=None, timeout=30):
+    def api(self, method, path, body=None, headers=None, timeout=120):
         """One call of the REST socket by curl: (status, parsed JSON or text)."""
         args = ["curl", "-sS", "-X", method, "--unix-socket", self.socket_path, "-w", "\n%{http_code}", f"http://localhost{path}"]
         for name, value in (headers or {}).items():
@@ -226,10 +293,19 @@ class Lab:
     def drops(self, reason):
         return self.stats()["drops"].get(reason, 0)
 
+    def wait_drops(self, reason, before):
+        """Waits until more packets than before were dropped for the reason."""
+        wait_for(lambda: self.drops(reason) > before, PATIENCE, f"drop for the reason {reason}")
+
     def balance(self):
-        """Left minus right side of the accounting equation: zero when every packet is accounted for."""
-        p, drops = (s := self.stats())["packets"], sum(s["drops"].values())
-        return p["rx"] + p["from_kernel"] + p["built"] + p["fragment_delta"] - (p["tx"] + p["to_kernel"] + p["consumed"] + drops + p["held"])
+        """Left minus right side of the accounting equation: zero when every packet is accounted for, which those under way are in the end."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            p, drops = (s := self.stats())["packets"], sum(s["drops"].values())
+            left = p["rx"] + p["from_kernel"] + p["built"] + p["fragment_delta"] - (p["tx"] + p["to_kernel"] + p["consumed"] + drops + p["held"])
+            if left == 0 or time.monotonic() > end:
+                return left
+            time.sleep(0.1)
 
     def stop_firewall(self, sig=signal.SIGTERM, seconds=10):
         """Ends the firewall and returns its exit code and how long it took."""
@@ -262,14 +338,14 @@ class Lab:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def tcp_connects(lab, ns, addr, port, timeout=2):
-    """How a TCP connection from a host ends: "open", "refused" or "timeout"."""
+def tcp_connects(lab, ns, addr, port, timeout=PATIENCE):
+    """How a TCP connection from a host ends: "open", "refused" or "timeout"; a short timeout is for what must not be answered."""
     code = (
         "import socket,sys\n"
         "try:\n"
         "    socket.create_connection((sys.argv[1],int(sys.argv[2])),float(sys.argv[3])).close(); print('open')\n"
         "except ConnectionRefusedError: print('refused')\n"
-        "except socket.timeout: print('timeout')\n"
+        "except TimeoutError: print('timeout')\n"
         "except OSError as e: print(e)\n"
     )
     return lab.run(ns, "/usr/bin/python3", "-c", code, addr, str(port), str(timeout)).stdout.strip()

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The REST socket as curl and hostile clients see it."""
 import json
+import select
 import socket
 import subprocess
-import time
 
 import pytest
 from conftest import BIN
-from lab import LEFT4, RIGHT4
+from lab import LEFT4, PATIENCE, RIGHT4, wait_for
 
 
-def raw(lab, data, timeout=3.0):
+def raw(lab, data, timeout=PATIENCE):
     """Sends bytes to the socket and returns what comes back until it is quiet or closed."""
     s = socket.socket(socket.AF_UNIX)
     s.settimeout(timeout)
@@ -40,7 +40,7 @@ def test_stats_shape(lab):
 
 
 def test_rules_carry_hits(lab):
-    lab.run(lab.left, "ping", "-c", "1", RIGHT4)
+    assert lab.ping(RIGHT4)
     rule = lab.api("GET", "/v1/rules/13")[1]
     assert rule["id"] == 13 and rule["hits"] > 0 and rule["last_hit"] and rule["file"] and rule["line"]
     listed = [r["id"] for r in lab.api("GET", "/v1/rules")[1]["rules"]]
@@ -48,18 +48,20 @@ def test_rules_carry_hits(lab):
 
 
 def test_sessions_filter_and_kill(lab):
-    child = lab.spawn(lab.left, "curl", "-s", "-m", "20", "--limit-rate", "200k", "-o", "/dev/null", f"http://{RIGHT4}/big")
-    time.sleep(1)
-    found = lab.api("GET", f"/v1/sessions?ip={LEFT4}&port=80&proto=tcp&rule=10")[1]["sessions"]
-    assert [s for s in found if s["dst"] == RIGHT4 and s["dport"] == 80 and s["state"] == "tcp_established"]
+    child = lab.spawn(lab.left, "curl", "-s", "-m", "60", "--limit-rate", "200k", "-o", "/dev/null", f"http://{RIGHT4}/big")
+
+    def established():
+        found = lab.api("GET", f"/v1/sessions?ip={LEFT4}&port=80&proto=tcp&rule=10")[1]["sessions"]
+        return [s for s in found if s["dst"] == RIGHT4 and s["dport"] == 80 and s["state"] == "tcp_established"]
+
+    wait_for(established, PATIENCE, "session of the download")
     assert lab.api("GET", "/v1/sessions?ip=198.51.100.1")[1]["sessions"] == []
     assert lab.api("DELETE", "/v1/sessions")[0] == 400
+    orphans = lambda: lab.drops("tcp_no_session") + lab.drops("default")
+    before = orphans()
     assert lab.api("DELETE", "/v1/sessions?port=80")[1]["killed"] >= 1
-    before = lab.drops("tcp_no_session")
-    time.sleep(1)
-    assert lab.drops("tcp_no_session") + lab.drops("default") > before
-    child.kill()
-    child.wait()
+    wait_for(lambda: orphans() > before, PATIENCE, "drop of what belongs to no session any more")
+    lab.end(child)
 
 
 def test_explain(lab):
@@ -125,8 +127,7 @@ def test_many_connections(lab):
         held.append(s)
     for s in held:
         s.close()
-    time.sleep(0.2)
-    assert lab.api("GET", "/v1/ready")[0] == 200
+    wait_for(lab.ready, PATIENCE, "answer after they have left")
 
 
 def test_half_sent_requests_do_not_keep_others_out(lab):
@@ -136,16 +137,17 @@ def test_half_sent_requests_do_not_keep_others_out(lab):
         s.connect(lab.socket_path)
         s.send(b"GET /v1/st")
         held.append(s)
-    assert lab.api("GET", "/v1/ready", timeout=2)[0] == 200
+    assert lab.api("GET", "/v1/ready")[0] == 200
+    assert select.select(held, [], [], 0)[0] != held, "the answer did not wait for their end"
     # and they are not kept for ever
-    held[0].settimeout(8)
+    held[0].settimeout(PATIENCE)
     assert held[0].recv(1000)[:12] in (b"", b"HTTP/1.1 408")
     for s in held:
         s.close()
 
 
 def ctl(lab, *args):
-    return subprocess.run([f"{BIN}/sallyctl", "-s", lab.socket_path, *args], capture_output=True, text=True, timeout=20)
+    return subprocess.run([f"{BIN}/sallyctl", "-s", lab.socket_path, *args], capture_output=True, text=True, timeout=60)
 
 
 @pytest.mark.parametrize("args", [["status"], ["stats"], ["ports"], ["workers"], ["rules"], ["rules", "10"], ["sessions"], ["top", "-n", "1"],

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from conftest import BIN, LAST_CPU, RULES
-from lab import LEFT4, RIGHT4, RIGHT6, Lab, sh, tcp_connects, wait_for
+from lab import LEFT4, PATIENCE, RIGHT4, RIGHT6, Lab, sh, tcp_connects, wait_for
 
 DISK_KB = 2048
 
@@ -58,7 +58,7 @@ def finish(lab, capture):
     """Stops the capture if it runs and waits for its end; what it then says."""
     if look(lab, capture)["state"] == "running":
         lab.api("DELETE", f"/v1/captures/{capture}")
-    wait_for(lambda: look(lab, capture)["state"] == "stopped", 5, "end of the capture")
+    wait_for(lambda: look(lab, capture)["state"] == "stopped", PATIENCE, "end of the capture")
     return look(lab, capture)
 
 
@@ -93,10 +93,10 @@ def download(lab, capture):
 def test_dropped_and_sent_packets_with_comments(lab):
     capture = start(lab, filter="tcp")
     before = time.time()
-    assert lab.run(lab.left, "curl", "-s", "-m", "5", f"http://{RIGHT4}/").stdout == "hello\n"
+    assert lab.curl(f"http://{RIGHT4}/") == "hello\n"
     assert tcp_connects(lab, lab.left, RIGHT4, 23) == "refused"
     assert tcp_connects(lab, lab.left, RIGHT4, 99, 1) == "timeout"
-    lab.run(lab.left, "curl", "-s", "-m", "1", f"http://{RIGHT4}/?q=union+select")
+    assert lab.is_dropped(f"http://{RIGHT4}/?q=union+select", "inspect_match")
     lab.ask_udp(lab.left, RIGHT4, 9000)
     assert lab.ask_udp(lab.left, RIGHT4, 9000) == "HELLO"
     done = finish(lab, capture)
@@ -122,7 +122,9 @@ def test_dropped_and_sent_packets_with_comments(lab):
 def test_trace_tells_the_stages(lab):
     capture = start(lab, filter="udp port 9000", trace=True)
     assert lab.ask_udp(lab.left, RIGHT4, 9000) == "HELLO"
+    before = lab.drops("default")
     lab.ask_udp(lab.right, LEFT4, 9000, timeout=0.3)
+    lab.wait_drops("default", before)
     finish(lab, capture)
     comments = [p["frame.comment"] for p in download(lab, capture)]
     assert [c for c in comments if c.endswith("trace [parse: ipv4 udp; egress: by out; session: miss; classify: rule 12, session opened (udp_new)]")]
@@ -142,7 +144,7 @@ def test_points_and_snaplen(lab):
 def test_running_capture_can_be_read(lab):
     capture = start(lab, filter="udp port 9000")
     assert lab.ask_udp(lab.left, RIGHT4, 9000)
-    wait_for(lambda: look(lab, capture)["packets"] == 4, 5, "four packets")
+    wait_for(lambda: look(lab, capture)["packets"] == 4, PATIENCE, "four packets")
     assert look(lab, capture)["state"] == "running"
     assert len(download(lab, capture)) == 4
 
@@ -153,8 +155,8 @@ def test_bounds(lab):
     by_size = start(lab, filter="tcp port 80", max_bytes=65536)
     for _ in range(3):
         assert lab.ask_udp(lab.left, RIGHT4, 9000)
-    lab.run(lab.left, "curl", "-s", "-m", "10", "-o", os.devnull, f"http://{RIGHT4}/big")
-    wait_for(lambda: all(c["state"] == "stopped" for c in lab.api("GET", "/v1/captures")[1]["captures"]), 5, "end of all captures")
+    lab.run(lab.left, "curl", "-s", "-m", "60", "-o", os.devnull, f"http://{RIGHT4}/big")
+    wait_for(lambda: all(c["state"] == "stopped" for c in lab.api("GET", "/v1/captures")[1]["captures"]), PATIENCE, "end of all captures")
     assert (look(lab, by_packets)["why"], look(lab, by_packets)["packets"]) == ("max_packets", 3)
     assert (look(lab, by_time)["why"], look(lab, by_time)["packets"]) == ("max_seconds", 0)
     assert look(lab, by_size)["why"] == "max_bytes"
@@ -168,9 +170,9 @@ def test_full_disk_stops_the_capture_only(lab):
     with open(os.path.join(lab.disk, "ballast"), "wb") as f:
         f.write(bytes((DISK_KB - 512) * 1024))
     capture = start(lab, filter="tcp port 80")
-    done = lab.run(lab.left, "curl", "-s", "-m", "20", "-o", os.devnull, "-w", "%{size_download}", f"http://{RIGHT4}/big", timeout=30)
+    done = lab.run(lab.left, "curl", "-s", "-m", "60", "-o", os.devnull, "-w", "%{size_download}", f"http://{RIGHT4}/big")
     assert done.stdout == str(8 << 20)
-    wait_for(lambda: look(lab, capture)["state"] == "stopped", 5, "end of the capture")
+    wait_for(lambda: look(lab, capture)["state"] == "stopped", PATIENCE, "end of the capture")
     told = look(lab, capture)
     assert told["why"] == "disk-full" and told["lost"] > 0 and told["packets"] > 0
     assert len(download(lab, capture)) == told["packets"] == len(tshark(told["file"]))
@@ -237,27 +239,30 @@ def test_files_are_private(lab):
     assert os.stat(path).st_mode & 0o777 == 0o600 and os.stat(os.path.dirname(path)).st_mode & 0o777 == 0o700
 
 
+def dropped(lab, query):
+    return lab.api("GET", f"/v1/drops?{query}")[1]["drops"]
+
+
 def test_drop_ring(lab):
     assert tcp_connects(lab, lab.left, RIGHT4, 4433, 0.5) == "timeout"
     assert tcp_connects(lab, lab.left, RIGHT6, 23) == "refused"
-    drops = lab.api("GET", f"/v1/drops?ip={RIGHT4}&port=4433&reason=default")[1]["drops"]
-    assert drops
-    drop = drops[0]
+    drop = wait_for(lambda: dropped(lab, f"ip={RIGHT4}&port=4433&reason=default"), PATIENCE, "drop in the ring")[0]
     assert (drop["reason"], drop["rule"], drop["verdict"], drop["port"]) == ("default", "default", "drop", "in")
     assert (drop["proto"], drop["src"], drop["dst"], drop["dport"]) == ("tcp", LEFT4, RIGHT4, 4433)
     assert drop["packet"] == f"tcp {LEFT4}:{drop['sport']} > {RIGHT4}:4433 from inside to outside flags=syn"
     assert lab.api("POST", "/v1/explain", body=drop["packet"])[1]["verdict"] == "drop"
     assert len(bytes.fromhex(drop["header"])) == drop["length"]  # a SYN is shorter than what the ring keeps
-    refused = lab.api("GET", f"/v1/drops?ip={RIGHT6}&reason=rule")[1]["drops"][0]
+    refused = dropped(lab, f"ip={RIGHT6}&reason=rule")[0]
     assert (refused["verdict"], refused["rule"], refused["line"]) == ("reject", 14, 10) and refused["file"].endswith("main.rules")
     assert refused["meaning"] and refused["cure"]
     assert lab.api("GET", "/v1/drops?ip=203.0.113.77")[1] == {"drops": []}
-    times = [d["time"] for d in lab.api("GET", "/v1/drops")[1]["drops"]]
+    times = [d["time"] for d in dropped(lab, "")]
     assert times == sorted(times, reverse=True)
 
 
 def test_drop_ring_as_a_capture(lab):
     assert tcp_connects(lab, lab.left, RIGHT4, 4434, 0.5) == "timeout"
+    wait_for(lambda: dropped(lab, "port=4434"), PATIENCE, "drop in the ring")
     path, kind = fetch(lab, "/v1/drops?port=4434", ["Accept: application/x-pcapng"])
     assert kind == "application/x-pcapng"
     packets = tshark(path)
@@ -270,11 +275,12 @@ def test_drops_bad_parameters(lab, query):
 
 
 def ctl(lab, *args):
-    return subprocess.run([os.path.join(BIN, "sallyctl"), "-s", lab.socket_path, *args], capture_output=True, text=True, timeout=30)
+    return subprocess.run([os.path.join(BIN, "sallyctl"), "-s", lab.socket_path, *args], capture_output=True, text=True, timeout=60)
 
 
 def test_sallyctl_why(lab):
     assert tcp_connects(lab, lab.left, RIGHT4, 81, 0.5) == "timeout"
+    wait_for(lambda: dropped(lab, "port=81"), PATIENCE, "drop in the ring")
     done = ctl(lab, "why", f"{RIGHT4}:81")
     assert done.returncode == 0
     assert f"default: tcp {LEFT4}:" in done.stdout and "no rule matched" in done.stdout and "nearest miss: rule" in done.stdout
@@ -293,7 +299,7 @@ def test_sallyctl_capture(lab):
     assert done.returncode == 0, done.stderr
     number = done.stdout.split()[1]
     assert lab.ask_udp(lab.left, RIGHT4, 9000)
-    wait_for(lambda: look(lab, number)["state"] == "stopped", 5, "end of the capture")
+    wait_for(lambda: look(lab, number)["state"] == "stopped", PATIENCE, "end of the capture")
     listed = ctl(lab, "capture").stdout
     assert "stopped: max_packets" in listed and "udp port 9000" in listed
     out = os.path.join(lab.dir, "ctl.pcapng")
@@ -308,6 +314,6 @@ def test_sallyctl_capture(lab):
 
 def test_stage_cycles_are_told(lab):
     stages = lab.api("GET", "/v1/workers")[1]["workers"][0]["stages"]
-    assert list(stages) == ["parse", "owner", "egress", "session", "state", "classify", "inspect", "forward", "finish"]
+    assert list(stages) == ["parse", "fragment", "owner", "egress", "session", "state", "classify", "inspect", "forward", "finish"]
     assert all(cycles > 0 for cycles in stages.values())
     assert 'sallyport_worker_stage_cycles_total{worker="0",stage="parse"}' in lab.api("GET", "/metrics")[1]

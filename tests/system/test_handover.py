@@ -4,7 +4,7 @@ import os
 
 import pytest
 from conftest import BIN, RULES
-from lab import RIGHT4, RIGHT6, Lab
+from lab import PATIENCE, RIGHT4, RIGHT6, Lab, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -19,13 +19,13 @@ def pair():
 
 def test_sessions_are_spread_and_nothing_is_lost(pair):
     for n in range(20):
-        assert pair.run(pair.left, "curl", "-s", "-m", "5", f"http://{RIGHT4}/").stdout == "hello\n"
+        assert pair.curl(f"http://{RIGHT4}/") == "hello\n"
         assert pair.ask_udp(pair.left, RIGHT6, 9000, f"q{n}") == f"Q{n}"
-    whole = pair.run(pair.left, "sh", "-c", f"curl -s -m 30 http://{RIGHT4}/big | wc -c").stdout
+    whole = pair.run(pair.left, "sh", "-c", f"curl -s -m 60 http://{RIGHT4}/big | wc -c").stdout
     assert whole.strip() == str(4 << 20)
     workers = pair.api("GET", "/v1/workers")[1]["workers"]
     assert len(workers) == 2
     assert sum(w["handed_out"] for w in workers) > 0 and all(w["sessions"] > 0 for w in workers)
     assert pair.balance() == 0
     assert pair.drops("queue_handover") == 0 and pair.drops("tcp_no_session") == 0
-    assert len(pair.api("GET", "/v1/sessions?limit=1000")[1]["sessions"]) == pair.stats()["sessions"]["active"]
+    wait_for(lambda: len(pair.api("GET", "/v1/sessions?limit=1000")[1]["sessions"]) == pair.stats()["sessions"]["active"], PATIENCE, "list of all sessions")

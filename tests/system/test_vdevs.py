@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from conftest import BIN, LAST_CPU, RULES
-from lab import LEFT4, LEFT6, RIGHT4, RIGHT6, Lab, LabError, sh, tcp_connects, wait_for
+from lab import LEFT4, LEFT6, PATIENCE, RIGHT4, RIGHT6, Lab, LabError, sh, tcp_connects, wait_for
 from scapy.all import ICMP, IP, TCP, UDP, Ether, IPv6, Raw, rdpcap, wrpcap
 
 
@@ -16,14 +16,15 @@ def carries_traffic(lab):
     """Real stacks on both hosts: what the rules allow works over both families, what they refuse is refused."""
     lab.serve_web(lab.right, {"index.html": b"hello\n", "big": bytes(1 << 20)})
     lab.serve_udp(lab.right, 9000)
+    lab.warm()
     for addr in (RIGHT4, RIGHT6):
         url = f"http://[{addr}]" if ":" in addr else f"http://{addr}"
-        wait_for(lambda a=addr: lab.run(lab.left, "ping", "-c", "1", "-W", "1", a).returncode == 0, 10, f"echo from {addr}")
-        assert lab.run(lab.left, "curl", "-s", "-g", "-m", "5", f"{url}/").stdout == "hello\n"
-        assert len(lab.run(lab.left, "curl", "-s", "-g", "-m", "10", f"{url}/big").stdout) == 1 << 20
+        assert lab.ping(addr)
+        assert lab.curl(f"{url}/") == "hello\n"
+        assert len(lab.curl(f"{url}/big")) == 1 << 20
         assert lab.ask_udp(lab.left, addr, 9000, "firewall") == "FIREWALL"
         assert tcp_connects(lab, lab.left, addr, 23) == "refused"
-    assert lab.run(lab.left, "curl", "-s", "-m", "1", f"http://{RIGHT4}/?q=union+select").stdout == ""
+    assert lab.is_dropped(f"http://{RIGHT4}/?q=union+select", "inspect_match")
 
 
 def ends_clean(lab, interfaces):
@@ -90,7 +91,7 @@ def test_pcap_files(tmp_path):
     wrpcap(files["out_rx"], [answer, stranger])
     devices = [f"net_pcap{n},rx_pcap={files[port + '_rx']},tx_pcap={files[port + '_tx']}" for n, port in enumerate(("in", "out"))]
     with Lab(BIN, RULES, workers=(LAST_CPU,), devices=devices) as lab:
-        wait_for(lambda: lab.stats()["packets"]["rx"] == 7, 5, "seven packets")
+        wait_for(lambda: lab.stats()["packets"]["rx"] == 7, PATIENCE, "seven packets")
         assert lab.drops("default") == 2 and lab.drops("rule") == 1
         assert (counters(lab)["in"]["rx"], counters(lab)["out"]["rx"]) == (5, 2)
         ends_clean(lab, {"vin", "vout"})
@@ -113,14 +114,14 @@ def test_ring():
 def test_null():
     """A source of frames without end that are no IP: each is dropped and counted, and the socket answers all the while."""
     with Lab(BIN, RULES, workers=(LAST_CPU,), devices=("net_null0", "net_null1")) as lab:
-        wait_for(lambda: lab.stats()["packets"]["rx"] > 100000, 10, "frames")
+        wait_for(lambda: lab.stats()["packets"]["rx"] > 100000, PATIENCE, "frames")
         stats = lab.stats()
         assert stats["packets"]["tx"] == 0
         assert sum(stats["drops"].values()) > 100000
         assert lab.stop_firewall()[0] == 0
     copied = "net_null0,copy=1,size=128"
     with Lab(BIN, RULES.replace('rules = (\n', 'rules = (\n "5 allow ethertype 0",\n'), workers=(LAST_CPU,), devices=(copied, "net_null1")) as lab:
-        wait_for(lambda: counters(lab)["out"]["tx"] > 100000, 10, "frames")
+        wait_for(lambda: counters(lab)["out"]["tx"] > 100000, PATIENCE, "frames")
         assert lab.stop_firewall()[0] == 0
 
 
@@ -160,21 +161,21 @@ def test_memif(tmp_path):
         lab.make_hosts()
         lab.write_config()
         lab.start_firewall(wait=False)
-        wait_for(lambda: link_of(lab, "out") == "down", 10, "port that waits for its other end")
+        wait_for(lambda: link_of(lab, "out") == "down", PATIENCE, "port that waits for its other end")
         assert lab.api("GET", "/v1/ready")[0] == 503
         second, api = second_firewall(lab, (memif.format("client"), "net_af_packet1,iface=vout"))
-        wait_for(lambda: lab.ready() or second.poll() is not None, 10, "link between the two")
+        wait_for(lambda: lab.ready() or second.poll() is not None, PATIENCE, "link between the two")
         assert second.poll() is None
         carries_traffic(lab)
         sessions, lab.socket_path = lab.stats()["sessions"]["created"], api
         assert sessions == lab.stats()["sessions"]["created"] > 0
         assert lab.balance() == 0
         second.terminate()
-        assert second.wait(5) == 0
+        assert second.wait(PATIENCE) == 0
         lab.socket_path = os.path.join(lab.dir, "api.sock")
-        wait_for(lambda: link_of(lab, "out") == "down", 5, "loss of the link")
-        lab.run(lab.left, "ping", "-c", "1", "-W", "1", RIGHT4)
-        assert lab.drops("route_link_down") > 0
+        wait_for(lambda: link_of(lab, "out") == "down", PATIENCE, "loss of the link")
+        assert lab.silent(RIGHT4)
+        lab.wait_drops("route_link_down", 0)
         ends_clean(lab, {"vin", "vout"})
     finally:
         lab.close()

@@ -4,7 +4,7 @@ import os
 
 import pytest
 from conftest import BIN, LAST_CPU
-from lab import LEFT4, RIGHT4, Lab, sh, tcp_connects, wait_for
+from lab import LEFT4, PATIENCE, RIGHT4, Lab, sh, tcp_connects, wait_for
 
 RULES = """version = 1;
 default = { action = "drop"; };
@@ -41,7 +41,7 @@ def make_links(lab, links):
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "vlan_links.py")
     for ns in (lab.left, lab.right):
         lab.spawn(ns, "/usr/bin/python3", "-B", script, "eth0", *(f"{name}={link[0]}" for name, link in links.items()))
-        wait_for(lambda n=ns: all(f" {name}:" in sh("ip", "-n", n, "-o", "link").stdout for name in links), 10, "VLAN interfaces")
+        wait_for(lambda n=ns: all(f" {name}:" in sh("ip", "-n", n, "-o", "link").stdout for name in links), PATIENCE, "VLAN interfaces")
         for name, link in links.items():
             addr4, addr6 = link[1:][ns == lab.right], link[3:][ns == lab.right]
             sh("ip", "-n", ns, "link", "set", name, "mtu", "1400", "up")
@@ -51,6 +51,11 @@ def make_links(lab, links):
                 sh("ip", "-n", ns, "route", "add", f"{addr4.rpartition('.')[0]}.0/24", "dev", name)
             if addr6:
                 sh("ip", "-n", ns, "addr", "add", f"{addr6}/64", "dev", name, "nodad")
+    for name, link in links.items():
+        if name == "s100.6":
+            continue
+        for addr in filter(None, (link[2], link[4])):
+            lab.resolve(lab.left, addr, name)
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +68,12 @@ def lab():
         assert made.stop_firewall()[0] == 0
 
 
-def pings(lab, *args):
-    return lab.run(lab.left, "ping", "-c", "1", "-W", "1", *args).returncode == 0
-
-
 def curl(lab, addr):
-    host = f"[{addr}]" if ":" in addr else addr
-    return lab.run(lab.left, "curl", "-s", "-g", "-m", "2", f"http://{host}/").stdout
+    return lab.curl(f"http://[{addr}]/" if ":" in addr else f"http://{addr}/")
+
+
+def cannot_connect(lab, addr):
+    return tcp_connects(lab, lab.left, addr, 80, timeout=1) == "timeout"
 
 
 def hits(lab, rule):
@@ -77,17 +81,17 @@ def hits(lab, rule):
 
 
 def test_untagged_traffic_has_the_ports_zones(lab):
-    assert pings(lab, RIGHT4)
-    assert curl(lab, RIGHT4) == ""
+    assert lab.ping(RIGHT4)
+    assert cannot_connect(lab, RIGHT4)
     assert hits(lab, 10) > 0
 
 
 def test_vlan_with_zones_on_both_ports(lab):
     for addr in RIGHT_OF["eth0.20"]:
         assert curl(lab, addr) == "hello\n"
-        assert not pings(lab, addr)
+        assert lab.silent(addr)
         assert tcp_connects(lab, lab.left, addr, 8080) == "refused"
-    assert hits(lab, 20) == 2 and hits(lab, 21) == 2
+    assert hits(lab, 20) == 2 and hits(lab, 21) >= 2
 
 
 def test_vlan_with_a_zone_on_one_port(lab):
@@ -95,41 +99,43 @@ def test_vlan_with_a_zone_on_one_port(lab):
     # the other port is divided too, and does not know this VLAN: no zone, not the one of its untagged frames
     assert hits(lab, 29) == 0 and hits(lab, 30) == 2
     # rule 10 is for the zone inside, and this VLAN is not
-    assert not pings(lab, RIGHT_OF["eth0.30"][0])
+    assert lab.silent(RIGHT_OF["eth0.30"][0])
 
 
 def test_vlan_that_nobody_defined_has_no_zone(lab):
     before, dropped = hits(lab, 10), lab.drops("default")
-    assert not any(pings(lab, addr) for addr in RIGHT_OF["eth0.40"])
-    assert hits(lab, 10) == before and lab.drops("default") > dropped
+    assert all(lab.silent(addr) for addr in RIGHT_OF["eth0.40"])
+    lab.wait_drops("default", dropped)
+    assert hits(lab, 10) == before
 
 
 def test_two_tags(lab):
     """The outer tag says the zone; flows with the same addresses on two inner tags are two sessions."""
-    assert pings(lab, "-I", "s100.5", RIGHT_OF["s100.5"][0])
-    assert pings(lab, "-e", "7", "-I", "s100.5", RIGHT_OF["s100.5"][0])
+    assert lab.ping(RIGHT_OF["s100.5"][0], "-I", "s100.5")
+    assert lab.ping(RIGHT_OF["s100.5"][0], "-e", "7", "-I", "s100.5")
     before = hits(lab, 40)
     for link, other in (("s100.6", "s100.5"), ("s100.5", "s100.6")):
         for ns in (lab.left, lab.right):
             sh("ip", "-n", ns, "route", "replace", "198.18.5.0/24", "dev", link)
             sh("ip", "-n", ns, "neigh", "flush", "dev", other)
-        assert pings(lab, "-e", "7", "-I", link, RIGHT_OF["s100.5"][0])
+        lab.resolve(lab.left, RIGHT_OF["s100.5"][0], link)
+        assert lab.ping(RIGHT_OF["s100.5"][0], "-e", "7", "-I", link)
     assert hits(lab, 40) == before + 1, "the second inner VLAN opens a session of its own, the first one's goes on"
-    assert curl(lab, RIGHT_OF["s100.5"][0]) == ""
+    assert cannot_connect(lab, RIGHT_OF["s100.5"][0])
     sessions = lab.api("GET", "/v1/sessions?limit=1000&rule=40")[1]["sessions"]
     assert len(sessions) >= 3
 
 
 def test_sessions_do_not_cross_vlans(lab):
     """A reply that comes tagged otherwise belongs to nobody."""
-    assert pings(lab, RIGHT4)
+    assert lab.ping(RIGHT4)
     code = (
         "from scapy.all import *\n"
         f"sendp(Ether(dst='ff:ff:ff:ff:ff:ff')/Dot1Q(vlan=20)/IP(src='{RIGHT4}',dst='{LEFT4}')/ICMP(type=0,id=99),iface='eth0',verbose=0)\n"
     )
     before = lab.drops("default") + lab.drops("icmp_no_session")
     assert lab.run(lab.right, "/usr/bin/python3", "-c", code).returncode == 0
-    assert lab.drops("default") + lab.drops("icmp_no_session") > before
+    wait_for(lambda: lab.drops("default") + lab.drops("icmp_no_session") > before, PATIENCE, "drop of the reply")
 
 
 def test_service_tags():
@@ -137,8 +143,8 @@ def test_service_tags():
     devices = ("net_af_xdp0,iface=vin,force_copy=1", "net_af_xdp1,iface=vout,force_copy=1")
     with Lab(BIN, RULES, workers=(LAST_CPU,), devices=devices, vlans=VLANS) as lab:
         make_links(lab, SERVICE_LINKS)
-        assert pings(lab, RIGHT_OF["ad100.5"][0])
+        assert lab.ping(RIGHT_OF["ad100.5"][0])
         assert hits(lab, 40) == 1
-        assert curl(lab, RIGHT_OF["ad100.5"][0]) == ""
+        assert cannot_connect(lab, RIGHT_OF["ad100.5"][0])
         assert lab.balance() == 0
         assert lab.stop_firewall()[0] == 0

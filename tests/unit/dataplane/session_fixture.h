@@ -114,7 +114,8 @@ static inline unsigned int entries_of(const struct sp_index *index)
 	return n;
 }
 
-/* Sessions on the wheel, after a proof that its lists are linked both ways and hold live sessions only. */
+/* Sessions on the wheels, after a proof that their lists are linked both ways and hold live sessions only, and that bits say which slots of
+ * the yielding one are in use. */
 static inline unsigned int on_wheel(const struct sp_sessions *sessions)
 {
 	unsigned int n = 0;
@@ -122,9 +123,12 @@ static inline unsigned int on_wheel(const struct sp_sessions *sessions)
 	for (unsigned int which = 0; which < 2; which++) {
 		const struct sp_session_pool *pool = &sessions->pool[which];
 
-		for (uint32_t slot = 0; slot < SP_WHEEL_SLOTS; slot++) {
+		for (uint32_t slot = 0; slot < SP_WHEEL_HEADS; slot++) {
 			uint32_t before = SP_WHEEL_HEAD | slot;
 
+			if (slot >= SP_WHEEL_YIELDING)
+				assert_int_equal(pool->yielding[(slot - SP_WHEEL_YIELDING) / 64] >> slot % 64 & 1,
+					pool->head[slot] != SP_SESSION_NONE);
 			for (uint32_t i = pool->head[slot]; i != SP_SESSION_NONE; i = pool->cold[i].next) {
 				assert_true(sp_pool_live(pool, i));
 				assert_int_equal(pool->cold[i].prev, before);
@@ -144,12 +148,18 @@ static inline void assert_consistent(const struct sp_sessions *sessions)
 	uint64_t used4 = sessions->pool[0].n_touched - sessions->pool[0].n_freed;
 	uint64_t used6 = sessions->pool[1].n_touched - sessions->pool[1].n_freed;
 
-	uint64_t by_proto = 0;
+	uint64_t by_proto = 0, by_state = 0, evicted = 0;
 
 	for (unsigned int p = 0; p < SP_SESSION_PROTO_COUNT; p++)
 		by_proto += counters->active_proto[p];
+	for (unsigned int state = 0; state < SP_STATE_COUNT; state++) {
+		by_state += counters->active_state[state];
+		evicted += counters->evicted_state[state];
+	}
 	assert_int_equal(by_proto, active);
-	assert_int_equal(active, counters->created - counters->expired - counters->killed);
+	assert_int_equal(by_state, active);
+	assert_int_equal(evicted, counters->evicted);
+	assert_int_equal(active, counters->created - counters->expired - counters->killed - counters->evicted);
 	assert_int_equal(entries_of(&sessions->index), 2 * active);
 	assert_int_equal(on_wheel(sessions), active);
 	assert_int_equal(used4, counters->active4);

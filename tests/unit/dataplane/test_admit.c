@@ -33,11 +33,25 @@ static unsigned int open_flows(unsigned int source, unsigned int n, uint16_t fir
 	return lab_count(OUT);
 }
 
+/* Answers n flows of a source, so that their sessions yield to nobody. */
+static void answer_flows(unsigned int source, unsigned int n, uint16_t first)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		struct sp_frame_spec spec = udp_from(source, (uint16_t)(first + i)), reply = lab_reply(&spec);
+
+		lab_send(OUT, &reply);
+	}
+	lab_run();
+	assert_int_equal(lab_count(IN), n);
+}
+
 static void full_table_refuses_and_counts(void **unused)
 {
 	(void)unused;
 	lab_start(&(struct lab_options){.max4 = 64, .max6 = 64}, RULES("\"10 allow udp\""));
-	assert_int_equal(open_flows(0, 100, 2000), 64);
+	assert_int_equal(open_flows(0, 64, 2000), 64);
+	answer_flows(0, 64, 2000);
+	assert_int_equal(open_flows(0, 36, 2064), 0);
 	assert_int_equal(lab_drops(SP_DROP_TABLE_SESSIONS_FULL), 36);
 	assert_int_equal(lab_sessions().refused, 36);
 	assert_int_equal(lab_quota(10), 64); /* a refused session holds no quota */
@@ -47,11 +61,49 @@ static void full_table_refuses_and_counts(void **unused)
 		lab_send(IN, &spec);
 	}
 	lab_run();
-	assert_int_equal(lab_count(OUT), 64);
+	assert_int_equal(lab_count(OUT), 70); /* of the other family, whose sessions nobody answered: they give way */
+	assert_int_equal(lab_sessions().evicted, 6);
+	assert_int_equal(lab_quota(10), 128);
 	assert_int_equal(open_flows(0, 64, 2000), 64); /* those that are in go on */
-	lab_pass(40);
+	lab_pass(190);
 	assert_int_equal(lab_active(), 0);
 	assert_int_equal(open_flows(0, 10, 2000), 10);
+	lab_stop();
+}
+
+/*
+ * A session is evicted while a packet of it is on its way through the same burst. The newcomer takes its place in the pool, and what
+ * inspection finds in the packet must not be held against it.
+ */
+static void eviction_within_a_burst_blames_nobody(void **unused)
+{
+	struct sp_frame_spec oldest = udp_from(0, 2000), newcomer = udp_from(1, 9000);
+	(void)unused;
+
+	lab_start(&(struct lab_options){.max4 = 64, .max6 = 64},
+		"version = 1; default = { action = \"drop\"; }; inspect = { p = { mode = \"block\"; patterns = ( { id = 7; msg = \"m\"; "
+		"pattern = \"attack\"; action = \"drop\"; } ); }; }; rules = ( \"10 allow udp inspect p\" );");
+	assert_int_equal(open_flows(0, 64, 2000), 64);
+	oldest.payload = "attack";
+	oldest.payload_len = 6;
+	for (unsigned int i = 0; i < 64; i++) {
+		oldest.sport = (uint16_t)(2000 + i);
+		newcomer.sport = (uint16_t)(9000 + i);
+		lab_send(IN, &oldest);
+		lab_send(IN, &newcomer);
+	}
+	lab_run();
+	assert_true(lab_sessions().evicted >= 64);
+	lab_count(OUT);
+	/* Whoever is in the table now is not blocked, and who was blocked is gone or alone. */
+	assert_int_equal(lab_drops(SP_DROP_INSPECT_BLOCKED), 0);
+	for (unsigned int i = 0; i < 64; i++) {
+		newcomer.sport = (uint16_t)(9000 + i);
+		lab_send(IN, &newcomer);
+	}
+	lab_run();
+	assert_int_equal(lab_drops(SP_DROP_INSPECT_BLOCKED), 0);
+	assert_int_equal(lab_count(OUT), 64);
 	lab_stop();
 }
 
@@ -195,6 +247,24 @@ static void events_tell_of_start_and_end(void **unused)
 	lab_stop();
 }
 
+static void events_tell_of_evictions(void **unused)
+{
+	struct sp_event event;
+	unsigned int n = 0;
+	(void)unused;
+
+	lab_start(&(struct lab_options){.max4 = 64, .max6 = 64}, RULES("\"10 allow udp log\""));
+	assert_int_equal(open_flows(0, 70, 2000), 70);
+	for (; lab_event(0, &event); n++) {
+		assert_int_equal(event.type, SP_EVENT_FLOW_END);
+		assert_int_equal(event.why, SP_END_EVICTED);
+		assert_int_equal(event.state, SP_STATE_UDP_NEW);
+		assert_int_equal(event.rule, 10);
+	}
+	assert_int_equal(n, 6);
+	lab_stop();
+}
+
 static void events_tell_of_denials(void **unused)
 {
 	const struct sp_frame_spec web = {.dport = 80}, dns = {.proto = IPPROTO_UDP, .dport = 53}, ping = {.proto = IPPROTO_GRE};
@@ -252,6 +322,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(full_table_refuses_and_counts),
+		cmocka_unit_test(eviction_within_a_burst_blames_nobody),
 		cmocka_unit_test(max_sessions_and_max_per_source_hold_exactly),
 		cmocka_unit_test(source_table_full_fails_closed),
 		cmocka_unit_test(rate_of_openings_is_kept),
@@ -259,6 +330,7 @@ int main(void)
 		cmocka_unit_test(rate_of_bits_counts_frames),
 		cmocka_unit_test(rule_time_out_replaces_the_tables),
 		cmocka_unit_test(events_tell_of_start_and_end),
+		cmocka_unit_test(events_tell_of_evictions),
 		cmocka_unit_test(events_tell_of_denials),
 		cmocka_unit_test(full_event_ring_loses_events_and_counts_them),
 	};

@@ -41,7 +41,7 @@ static const struct scene scenes[] = {
 		.proto = IPPROTO_TCP,
 		.steps = {{.flags = ACK, .reason = SP_DROP_TCP_NO_SESSION},
 			{.back = true, .flags = SYN | ACK, .reason = SP_DROP_TCP_NO_SESSION}, {.flags = SYN}, {.flags = SYN},
-			{.flags = PSH | ACK, .payload = "x", .reason = SP_DROP_TCP_STATE}, {.back = true, .flags = RST | ACK},
+			{.flags = ACK, .reason = SP_DROP_TCP_STATE}, {.back = true, .flags = RST | ACK},
 			{.flags = PSH | ACK, .payload = "x", .reason = SP_DROP_TCP_STATE}, {.flags = SYN}},
 		.state = SP_STATE_TCP_SYN_SENT,
 		.created = 2},

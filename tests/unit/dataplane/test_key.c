@@ -253,6 +253,34 @@ static void test_reverse_icmp(void **unused)
 	assert_false(sp_icmp_is_query(SP_FAMILY_IPV4, 128) || sp_icmp_is_reply(SP_FAMILY_IPV6, 0) || sp_icmp_is_query(SP_FAMILY_NONE, 8));
 }
 
+/*
+ * Keys that an attacker found to collide under one secret, in all that bucket, tag and owner are made of (the low 32 bits of the hash, of
+ * which 16 are asked for here), are spread under the next as any others are.
+ */
+static void test_collisions_do_not_outlive_the_seed(void **unused)
+{
+	enum { CHOSEN = 64 };
+	(void)unused;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		static struct sp_key chosen[CHOSEN];
+		unsigned int n = 0, same = 0;
+
+		assert_int_equal(sp_key_seed(), 0);
+		while (n < CHOSEN) {
+			struct sp_key key = random_key(v6);
+
+			if ((uint32_t)sp_key_hash(&key) >> 16 == 0x5a5a)
+				chosen[n++] = key;
+		}
+		assert_int_equal(sp_key_seed(), 0);
+		for (unsigned int i = 0; i < CHOSEN; i++)
+			for (unsigned int j = 0; j < i; j++)
+				same += (uint32_t)sp_key_hash(&chosen[i]) >> 16 == (uint32_t)sp_key_hash(&chosen[j]) >> 16;
+		assert_in_range(same, 0, 3); /* of 2,016 pairs, with one in 65,536 each */
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +290,7 @@ int main(void)
 		cmocka_unit_test(test_avalanche),
 		cmocka_unit_test(test_reverse_icmp),
 		cmocka_unit_test(test_seed_changes_hashes),
+		cmocka_unit_test(test_collisions_do_not_outlive_the_seed),
 		cmocka_unit_test(test_spread),
 	};
 

@@ -97,7 +97,7 @@ static void answer_is_clamped_too_and_data_is_not(void **unused)
 		const struct sp_frame_spec *const sent[] = {&syn, &synack, &ack};
 		const uint8_t *option;
 
-		sp_frame_build(&frame, sent[i]);
+		lab_build(&frame, sent[i]);
 		lab_send_mbuf(i == 1, 0, sp_frame_mbuf(lab_pool, frame.bytes, frame.len));
 		lab_run();
 		mbuf = lab_take(i != 1);

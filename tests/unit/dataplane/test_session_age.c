@@ -179,7 +179,7 @@ static void a_rule_overrides_what_is_established(void **unused)
 	sp_sessions_set_rule_timeouts(sessions, override);
 	for (uint8_t state = 0; state < SP_STATE_COUNT; state++) {
 		bool overridden = state == SP_STATE_UDP_REPLIED || state == SP_STATE_ICMP || state == SP_STATE_OTHER_REPLIED ||
-				  state == SP_STATE_SCTP || state == SP_STATE_TCP_ESTABLISHED;
+				  state == SP_STATE_SCTP_ESTABLISHED || state == SP_STATE_TCP_ESTABLISHED;
 
 		sp_session_state(sessions, ref)->state = state;
 		sp_session_state(sessions, ref)->slot = 0;

@@ -105,6 +105,29 @@ static void no_session_is_skipped_between_runs(void **state)
 	test_free(seen);
 }
 
+/* A third is TCP and established, the rest is UDP and new. */
+static void states_and_zones_filter(void **state)
+{
+	struct fixture *fixture = *state;
+	struct sp_session_filter filter = {.states = UINT64_C(1) << SP_STATE_TCP_ESTABLISHED};
+	struct sp_key key = key_of(SP_FAMILY_IPV4, IPPROTO_UDP, 1);
+	const unsigned int tcp = (MAX4 + 2) / 3 + (MAX6 + 2) / 3;
+
+	assert_int_equal(ask(fixture, &filter, false, 0), tcp);
+	filter.states |= UINT64_C(1) << SP_STATE_UDP_NEW;
+	assert_int_equal(ask(fixture, &filter, false, 0), MAX4 + MAX6);
+	filter.states = UINT64_C(1) << SP_STATE_TCP_CLOSED;
+	assert_int_equal(ask(fixture, &filter, false, 0), 0);
+	sp_session_state(fixture->worker->sessions, find_key(fixture->worker->sessions, &key))->zone_to = 5;
+	filter = (struct sp_session_filter){.has_zone = true, .zone = 5};
+	assert_int_equal(ask(fixture, &filter, false, 0), 1);
+	filter.zone = 0;
+	assert_int_equal(ask(fixture, &filter, false, 0), MAX4 + MAX6);
+	filter = (struct sp_session_filter){.states = UINT64_C(1) << SP_STATE_TCP_ESTABLISHED};
+	assert_int_equal(ask(fixture, &filter, true, 0), tcp);
+	assert_int_equal(ask(fixture, &(struct sp_session_filter){0}, false, 0), MAX4 + MAX6 - tcp);
+}
+
 static void a_row_tells_all_about_its_session(void **state)
 {
 	struct fixture *fixture = *state;
@@ -224,6 +247,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(all_are_listed_once_for_any_limit, open_table, close_table),
 		cmocka_unit_test_setup_teardown(no_session_is_skipped_between_runs, open_table, close_table),
 		cmocka_unit_test_setup_teardown(a_row_tells_all_about_its_session, open_table, close_table),
+		cmocka_unit_test_setup_teardown(states_and_zones_filter, open_table, close_table),
 		cmocka_unit_test_setup_teardown(filters_pick_what_they_say, open_table, close_table),
 		cmocka_unit_test_setup_teardown(killing_removes_what_matches, open_table, close_table),
 		cmocka_unit_test_setup_teardown(a_run_looks_at_no_more_than_its_share, open_table, close_table),

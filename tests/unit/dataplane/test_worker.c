@@ -21,7 +21,7 @@ static void allowed_flow_passes_both_ways_and_is_counted(void **unused)
 	(void)unused;
 	start(1, RULES("\"10 allow tcp from inside to outside dport 443\""));
 	for (size_t f = 0; f < RTE_DIM(flows); f++) {
-		sp_frame_build(&sent, flows[f]);
+		lab_build(&sent, flows[f]);
 		lab_send_frame(IN, 0, &sent);
 		lab_run();
 		mbuf = lab_take(OUT);

@@ -41,6 +41,7 @@
 #define LAB_QUEUES 8
 #define LAB_RING   2048
 #define LAB_MBUFS  8191
+#define LAB_ENDS   65536
 
 /* Every rule file of these tests. */
 #define RULES(rules)         "version = 1; default = { action = \"drop\"; }; rules = (" rules ");"
@@ -51,10 +52,13 @@ struct lab_options {
 	unsigned int n_workers, n_queues; /* 0: 1 */
 	unsigned int n_ports;             /* 0: 2 */
 	bool one_tx_queue;
-	unsigned int tx_ring; /* entries of a NIC's tx queue, a power of two; 0: LAB_RING */
-	uint32_t max4, max6;  /* sessions a worker; 0: 1024 */
-	uint32_t sources;     /* of the limit table; 0: 1024 */
-	uint32_t reject_rate; /* 0: 1000 */
+	unsigned int tx_ring;                 /* entries of a NIC's tx queue, a power of two; 0: LAB_RING */
+	uint32_t max4, max6;                  /* sessions a worker; 0: 1024 */
+	uint32_t sources;                     /* of the limit table; 0: 1024 */
+	uint32_t reject_rate;                 /* 0: 1000 */
+	struct sp_fragments_config fragments; /* of all workers; zero: defaults */
+	struct sp_flood_config floods;
+	struct sp_pressure_config pressure;
 };
 
 struct lab {
@@ -63,8 +67,16 @@ struct lab {
 	char device[LAB_PORTS][64];
 	unsigned int n_queues, n_tx_queues;
 	uint64_t ms;
+	uint8_t on_change;  /* of the rules that are put into force */
 	unsigned int mbufs; /* in the pool at the start: a failed test may have lost some */
 };
+
+/* What each TCP end of this lab has sent, by a hash of its addresses and ports. */
+static struct lab_end {
+	uint64_t key;
+	uint32_t first, next;
+	bool closed; /* its FIN was the last number before `next` */
+} lab_ends[LAB_ENDS];
 
 static struct lab lab;
 static struct rte_mempool *lab_pool;
@@ -93,9 +105,10 @@ static inline struct sp_live *lab_swap(const char *text)
 	struct sp_diags diags = {0};
 
 	assert_int_equal(sp_rule_table_assign(&lab.dataplane->rule_table, ruleset, &diags), 0);
-	ruleset->generation = old == NULL ? 1 : old->ruleset->generation + 1;
+	ruleset->on_change = lab.on_change;
 	live = sp_live_create(ruleset, lab.dataplane->n_workers);
 	assert_non_null(live);
+	sp_live_follow(live, old);
 	__atomic_store_n(&lab.dataplane->live, live, __ATOMIC_RELEASE);
 	return old;
 }
@@ -122,9 +135,11 @@ static inline struct sp_rule_counters lab_rule(uint32_t id)
 	return counters;
 }
 
-/* Live sessions that count against a rule's quotas. */
+/* Live sessions that count against a rule's quotas. Requests that a test ran between turns have told nothing yet. */
 static inline uint32_t lab_quota(uint32_t id)
 {
+	for (unsigned int w = 0; w < lab.dataplane->n_workers; w++)
+		sp_admit_settle(lab.dataplane->workers[w]);
 	return lab.dataplane->rule_table.shared[id == 0 ? SP_RULE_SLOT_DEFAULT : lab_slot(id)].sessions;
 }
 
@@ -211,6 +226,8 @@ static inline void lab_workers(const struct lab_options *options)
 	config.sessions.max4 = options->max4 != 0 ? options->max4 : 1024;
 	config.sessions.max6 = options->max6 != 0 ? options->max6 : 1024;
 	config.sessions.socket = SOCKET_ID_ANY;
+	config.sessions.pressure = options->pressure;
+	config.fragments = sp_fragments_share(&options->fragments, lab.dataplane->n_workers);
 	memcpy(config.sessions.timeout_sec, sp_state_default_sec, sizeof(config.sessions.timeout_sec));
 	for (unsigned int w = 0; w < lab.dataplane->n_workers; w++) {
 		lab.dataplane->workers[w] = sp_worker_create(lab.dataplane, w, lab_pool, &config);
@@ -229,11 +246,13 @@ static inline void lab_start(const struct lab_options *options, const char *rule
 	if (lab.dataplane != NULL)
 		lab_free();
 	memset(&lab, 0, sizeof(lab));
+	memset(lab_ends, 0, sizeof(lab_ends));
 	lab.mbufs = rte_mempool_avail_count(lab_pool);
 	lab.dataplane = dataplane = sp_alloc("dataplane", sizeof(*dataplane), RTE_CACHE_LINE_SIZE, SOCKET_ID_ANY);
 	assert_non_null(dataplane);
 	dataplane->n_workers = RTE_MAX(options->n_workers, 1u);
 	dataplane->reject_rate = options->reject_rate != 0 ? options->reject_rate : 1000;
+	dataplane->floods = options->floods;
 	dataplane->log_rate = 1000000;
 	dataplane->tsc_hz = rte_get_tsc_hz();
 	dataplane->tsc_start = rte_rdtsc();
@@ -269,11 +288,78 @@ static inline void lab_send_frame(unsigned int port, unsigned int queue, const s
 	lab_send_mbuf(port, queue, sp_frame_mbuf_exact(lab_pool, frame->bytes, frame->len, 0, 0));
 }
 
+static inline struct lab_end *lab_end_of(const struct sp_frame_spec *spec)
+{
+	const bool v6 = spec->family == 6;
+	uint64_t key = 0xcbf29ce484222325;
+	char text[160];
+
+	snprintf(text, sizeof(text), "%s %s %u %u",
+		spec->src != NULL ? spec->src
+		: v6              ? "2001:db8:1::1"
+				  : "192.0.2.1",
+		spec->dst != NULL ? spec->dst
+		: v6              ? "2001:db8:2::2"
+				  : "198.51.100.2",
+		spec->sport != 0 ? spec->sport : 40000, spec->dport != 0 ? spec->dport : 443);
+	for (const char *c = text; *c != 0; c++)
+		key = (key ^ (uint8_t)*c) * 0x100000001b3;
+	for (uint64_t i = key; i < key + 16; i++) {
+		struct lab_end *end = &lab_ends[i % LAB_ENDS];
+
+		if (end->key == key || end->key == 0) {
+			end->key = key;
+			return end;
+		}
+	}
+	/* A flood: the oldest ends are past. */
+	lab_ends[key % LAB_ENDS] = (struct lab_end){.key = key};
+	return &lab_ends[key % LAB_ENDS];
+}
+
+static inline struct sp_frame_spec lab_reply(const struct sp_frame_spec *spec);
+
+/* A TCP segment without numbers gets those of an end that heard all that was sent before; the first SYN is
+ * number 0, a SYN after a SYN repeats it. */
+static inline struct sp_frame_spec lab_numbered(const struct sp_frame_spec *spec)
+{
+	struct sp_frame_spec numbered = *spec, back = lab_reply(spec);
+	uint8_t flags = spec->tcp_flags != 0 ? spec->tcp_flags : SYN;
+	struct lab_end *end;
+
+	if ((spec->proto != 0 && spec->proto != IPPROTO_TCP) || spec->seq != 0 || spec->ack != 0)
+		return numbered;
+	end = lab_end_of(spec);
+	numbered.seq = end->next;
+	numbered.ack = flags & ACK ? lab_end_of(&back)->next : 0;
+	/* After a FIN all is repetition. */
+	if (flags & SYN) {
+		if (end->next == end->first + 1 && !end->closed)
+			numbered.seq = end->first;
+		end->first = numbered.seq;
+		end->closed = false;
+	} else if (end->closed) {
+		numbered.seq -= (flags & FIN) + (uint32_t)spec->payload_len + (spec->payload_len != 0 && !(flags & FIN));
+	}
+	if (end->closed)
+		return numbered;
+	end->next = numbered.seq + (uint32_t)spec->payload_len + (flags & FIN) + (flags & SYN ? 1 : 0);
+	end->closed = flags & FIN;
+	return numbered;
+}
+
+static inline void lab_build(struct sp_frame *frame, const struct sp_frame_spec *spec)
+{
+	const struct sp_frame_spec numbered = lab_numbered(spec);
+
+	sp_frame_build(frame, &numbered);
+}
+
 static inline void lab_send(unsigned int port, const struct sp_frame_spec *spec)
 {
 	struct sp_frame frame;
 
-	sp_frame_build(&frame, spec);
+	lab_build(&frame, spec);
 	lab_send_frame(port, 0, &frame);
 }
 
@@ -417,7 +503,7 @@ static inline void lab_balance(uint64_t expected_held)
 	}
 	assert_int_equal(port_rx, stats.rx);
 	assert_int_equal(port_tx, stats.tx);
-	assert_int_equal(sessions.created - sessions.expired - sessions.killed, sessions.active4 + sessions.active6);
+	assert_int_equal(sessions.created - sessions.expired - sessions.killed - sessions.evicted, sessions.active4 + sessions.active6);
 }
 
 /* Ends every session, then the dataplane; proves the equation, the quotas and the pool. */

@@ -255,6 +255,11 @@ static void sessions_are_listed_in_pages(void **state)
 	assert_int_equal(count("rule=10&limit=1000"), 290);
 	assert_int_equal(count("rule=default"), 10);
 	assert_int_equal(count("rule=77"), 0);
+	assert_int_equal(count("state=tcp_established&limit=1000"), 300);
+	assert_int_equal(count("state=udp_new,tcp_established&port=443"), 150);
+	assert_int_equal(count("state=udp_new,udp_replied"), 0);
+	assert_int_equal(count("zone=inside&limit=1000"), 300);
+	assert_int_equal(count("zone=outside&ip=192.0.2.1"), 100);
 	json = get("/v1/sessions?port=10001");
 	session = json_array_get(json_object_get(json, "sessions"), 0);
 	assert_string_equal(string(session, "proto"), "tcp");
@@ -265,6 +270,8 @@ static void sessions_are_listed_in_pages(void **state)
 	assert_int_equal(integer(json_object_get(session, "reply"), "sport"), 443);
 	assert_string_equal(string(session, "state"), "tcp_established");
 	assert_int_equal(integer(session, "rule"), 10);
+	assert_true(json_is_array(json_object_get(session, "flags")));
+	assert_non_null(json_object_get(session, "rule_name"));
 	assert_int_equal(integer(session, "worker"), 1);
 	assert_string_equal(string(session, "zone_from"), "inside");
 	assert_string_equal(string(session, "zone_to"), "outside");
@@ -292,6 +299,7 @@ static void sessions_are_killed_by_filter(void **state)
 	(void)state;
 	killed("port=10007", 1);
 	killed("port=10007", 0);
+	killed("state=udp_replied", 0);
 	assert_int_equal(count("limit=1000"), 299);
 	killed("ip=192.0.2.1&port=443", 50);
 	killed("rule=default", 8); /* two of the ten went with the filter before */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Events as JSON lines: every field by a JSON parser, Community ID by published vectors, and the writer with real rings and files. */
+#include "dataplane/defence.h"
 #include "mgmt/eve.h"
 
 #include <arpa/inet.h>
@@ -140,6 +141,31 @@ static json_int_t number_at(json_t *json, const char *object, const char *name)
 
 	assert_true(json_is_integer(number));
 	return json_integer_value(number);
+}
+
+static void defences(void **state)
+{
+	struct sp_event event = {.type = SP_EVENT_DEFENCE, .why = SP_DEFENCE_SYN_PROXY, .state = 1, .worker = 3, .bytes = {4096, 4000}};
+	struct sp_eve_names names = {0};
+	json_t *json;
+
+	(void)state;
+	json = parsed(&event, &names);
+	assert_string_equal(text_at(json, NULL, "event_type"), "defence");
+	assert_string_equal(text_at(json, "defence", "name"), "syn_proxy");
+	assert_true(json_is_true(json_object_get(json_object_get(json, "defence"), "engaged")));
+	assert_int_equal(number_at(json, "defence", "worker"), 3);
+	assert_int_equal(number_at(json, "defence", "embryonic"), 4096);
+	assert_int_equal(number_at(json, "defence", "threshold"), 4000);
+	assert_null(json_object_get(json, "rule"));
+	json_decref(json);
+
+	event = (struct sp_event){.type = SP_EVENT_DEFENCE, .why = SP_DEFENCE_PRESSURE, .bytes = {37, 100}};
+	json = parsed(&event, &names);
+	assert_string_equal(text_at(json, "defence", "name"), "pressure");
+	assert_true(json_is_false(json_object_get(json_object_get(json, "defence"), "engaged")));
+	assert_int_equal(number_at(json, "defence", "timeouts_percent"), 37);
+	json_decref(json);
 }
 
 static void a_flow_end(void **state)
@@ -667,6 +693,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sha1_of_rfc_3174),
 		cmocka_unit_test(community_ids_of_the_specification),
+		cmocka_unit_test(defences),
 		cmocka_unit_test(a_flow_end),
 		cmocka_unit_test(a_monitor_rule_is_no_drop),
 		cmocka_unit_test(flow_ids_stay_apart_and_exact),

@@ -312,6 +312,43 @@ void sp_frame_checksums(struct sp_frame *frame)
 	}
 }
 
+size_t sp_frame_ip_payload(const struct sp_frame *frame)
+{
+	const uint8_t *ip = frame->bytes + frame->l3;
+
+	return ip[0] >> 4 == 6 ? get16(ip + 4) : get16(ip + 2) - (ip[0] & 0xf) * 4u;
+}
+
+void sp_frame_cut(struct sp_frame *fragment, const struct sp_frame *whole, uint32_t id, size_t from, size_t n, bool more)
+{
+	bool v6 = whole->bytes[whole->l3] >> 4 == 6;
+	size_t header = v6 ? 40 : (whole->bytes[whole->l3] & 0xf) * 4u, at = whole->l3 + header;
+	uint8_t *ip = fragment->bytes + whole->l3;
+
+	more |= from + n < sp_frame_ip_payload(whole);
+	*fragment = (struct sp_frame){.l3 = whole->l3};
+	memcpy(fragment->bytes, whole->bytes, at);
+	if (v6) {
+		put16(ip + 4, (unsigned int)(8 + n));
+		ip[40] = ip[6];
+		ip[6] = IPPROTO_FRAGMENT;
+		ip[41] = 0;
+		put16(ip + 42, (unsigned int)(from | more));
+		put16(ip + 44, id >> 16);
+		put16(ip + 46, id & 0xffff);
+		header += 8;
+	} else {
+		put16(ip + 2, (unsigned int)(header + n));
+		put16(ip + 4, id & 0xffff);
+		put16(ip + 6, (unsigned int)(from / 8 | (more ? 0x2000u : 0)));
+		put16(ip + 10, 0);
+		put16(ip + 10, ~sum16(0, ip, header) & 0xffff);
+	}
+	fragment->l4 = fragment->payload = fragment->l3 + header;
+	memcpy(fragment->bytes + fragment->l4, whole->bytes + at + from, n);
+	fragment->len = fragment->l4 + n;
+}
+
 bool sp_frame_checksums_ok(const uint8_t *bytes, size_t len)
 {
 	struct layout at;

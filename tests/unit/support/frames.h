@@ -51,6 +51,15 @@ void sp_frame_build_ether(struct sp_frame *frame, uint16_t type, size_t len);
 /* An ICMP or ICMPv6 error about `about` (an IP frame of one family), from a router back to its sender, quoting at most `quote` bytes. */
 void sp_frame_build_error(struct sp_frame *frame, const struct sp_frame *about, uint8_t type, uint8_t code, size_t quote);
 
+/*
+ * A fragment of the frame's IP packet: bytes [from, from + n) of what follows its IP header (`from` a multiple of 8), flagged as the last
+ * when it ends with them and `more` is not set. IPv6 gets a fragment header behind the fixed one.
+ */
+void sp_frame_cut(struct sp_frame *fragment, const struct sp_frame *whole, uint32_t id, size_t from, size_t n, bool more);
+
+/* Bytes behind the IP header of the frame's packet. */
+size_t sp_frame_ip_payload(const struct sp_frame *frame);
+
 /* Makes the IPv4 header checksum and that of layer 4 right again after bytes were changed. */
 void sp_frame_checksums(struct sp_frame *frame);
 

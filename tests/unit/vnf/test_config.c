@@ -58,6 +58,8 @@ static void test_defaults(void **state)
 	assert_int_equal(config->sessions4 + config->sessions6, SP_CONFIG_DEFAULT_SESSIONS);
 	for (int i = 0; i < SP_STATE_COUNT; i++)
 		assert_int_equal(config->timeout_sec[i], sp_state_default_sec[i]);
+	assert_int_equal(config->icmp_error_rate, 10);
+	assert_int_equal(config->on_change, SP_ON_CHANGE_RECHECK);
 	assert_true(config->hardening);
 	assert_false(config->adaptive);
 	assert_true(config->zones.closed);
@@ -72,7 +74,8 @@ static void test_every_key(void **state)
 			  "memory = { huge = true; mb = 256; buffers = 5000; };\n" PAIR
 			  "rules = \"r/main.rules\"; api = { socket = \"/run/x.sock\"; group = \"adm\"; mode = \"0600\"; };\n"
 			  "log = { eve = \"/var/log/e.json\"; rotate_mb = 0; keep = 9; rate = 50; stats_interval = \"1m\"; };\n"
-			  "sessions = { max4 = 1000; max6 = 500; timeouts = { udp_new = 5; tcp_established = \"2h\"; }; };\n"
+			  "sessions = { max4 = 1000; max6 = 500; icmp_errors = 3; on_change = \"kill\"; timeouts = { udp_new = 5; "
+			  "tcp_established = \"2h\"; }; };\n"
 			  "limits = { sources = 2048; };\n");
 
 	(void)state;
@@ -99,8 +102,72 @@ static void test_every_key(void **state)
 	assert_int_equal(config->timeout_sec[SP_STATE_UDP_NEW], 5);
 	assert_int_equal(config->timeout_sec[SP_STATE_TCP_ESTABLISHED], 7200);
 	assert_int_equal(config->timeout_sec[SP_STATE_ICMP], sp_state_default_sec[SP_STATE_ICMP]);
+	assert_int_equal(config->icmp_error_rate, 3);
+	assert_int_equal(config->on_change, SP_ON_CHANGE_KILL);
 	assert_int_equal(config->limit_sources, 2048);
 	sp_config_free(config);
+}
+
+static void test_tcp(void **state)
+{
+	struct sp_config *config = read_good(PAIR "tcp = { midstream = true; challenges = 5; };\n");
+
+	(void)state;
+	assert_true(config->tcp.midstream);
+	assert_int_equal(config->tcp.challenges, 5);
+	sp_config_free(config);
+	config = read_good(PAIR);
+	assert_false(config->tcp.midstream);
+	assert_int_equal(config->tcp.challenges, SP_TCP_CHALLENGES);
+	sp_config_free(config);
+}
+
+static void test_floods(void **state)
+{
+	struct sp_config *config = read_good(
+		PAIR "floods = { syn_proxy = \"always\"; embryonic = 5000; embryonic_low = 100; calm = \"1m\"; mss = 1400; mss6 = 1380; "
+		     "window_scale = 9; pressure_start = 10; pressure_end = 20; pressure_min = \"3s\"; };\n");
+
+	(void)state;
+	assert_int_equal(config->floods.syn_proxy, SP_SYN_PROXY_ALWAYS);
+	assert_int_equal(config->floods.embryonic_high, 5000);
+	assert_int_equal(config->floods.embryonic_low, 100);
+	assert_int_equal(config->floods.calm_sec, 60);
+	assert_int_equal(config->floods.mss4, 1400);
+	assert_int_equal(config->floods.mss6, 1380);
+	assert_int_equal(config->floods.wscale, 9);
+	assert_int_equal(config->pressure.start_percent, 10);
+	assert_int_equal(config->pressure.end_percent, 20);
+	assert_int_equal(config->pressure.min_sec, 3);
+	sp_config_free(config);
+
+	/* What is not said follows from the number of sessions. */
+	config = read_good(PAIR "sessions = { max = 80000; };\n");
+	assert_int_equal(config->floods.syn_proxy, SP_SYN_PROXY_AUTO);
+	assert_int_equal(config->floods.embryonic_high, 10000);
+	assert_int_equal(config->floods.embryonic_low, 5000);
+	assert_int_equal(config->pressure.end_percent, SP_FLOOD_PRESSURE_END);
+	sp_config_free(config);
+	config = read_good(PAIR "floods = { embryonic = 300; pressure_end = 0; };\n");
+	assert_int_equal(config->floods.embryonic_low, 150);
+	assert_int_equal(config->pressure.end_percent, 0);
+	sp_config_free(config);
+}
+
+/* Each state's time-out by its name, and no other's. */
+static void test_every_timeout(void **state)
+{
+	(void)state;
+	for (int i = 0; i < SP_STATE_COUNT; i++) {
+		char text[512];
+		struct sp_config *config;
+
+		snprintf(text, sizeof(text), PAIR "sessions = { timeouts = { %s = \"17m\"; }; };\n", sp_state_names[i]);
+		config = read_good(text);
+		for (int k = 0; k < SP_STATE_COUNT; k++)
+			assert_int_equal(config->timeout_sec[k], k == i ? 1020 : sp_state_default_sec[k]);
+		sp_config_free(config);
+	}
 }
 
 /* One number for both families is split three to one. */
@@ -180,6 +247,21 @@ static const struct {
 		5, "32 are the most"},
 	{PAIR "poll = \"lazy\";\n", 5, "\"busy\" or \"adaptive\""},
 	{PAIR "reject_rate = -1;\n", 5, "from 0"},
+	{PAIR "tcp = { challenges = -1; };\n", 5, "from 0"},
+	{PAIR "tcp = { midstream = 1; };\n", 5, "true or false"},
+	{PAIR "tcp = { pickup = true; };\n", 5, "pickup"},
+	{PAIR "sessions = { icmp_errors = -1; };\n", 5, "from 0"},
+	{PAIR "sessions = { on_change = \"flush\"; };\n", 5, "recheck"},
+	{PAIR "sessions = { timeouts = { sctp_established = 0; }; };\n", 5, "sctp_established"},
+	{PAIR "floods = { syn_proxy = \"on\"; };\n", 5, "\"off\" or \"auto\" or \"always\""},
+	{PAIR "floods = { embrionic = 5; };\n", 5, "did you mean \"embryonic\""},
+	{PAIR "floods = { embryonic = 1; };\n", 5, "from 2"},
+	{PAIR "floods = {\n embryonic = 50;\n embryonic_low = 50; };\n", 5, "must be less than \"embryonic\""},
+	{PAIR "floods = { embryonic_low = 99999; };\n", 0, "must be less than \"embryonic\""},
+	{PAIR "floods = { window_scale = 15; };\n", 5, "from 0 to 14"},
+	{PAIR "floods = { mss = 100; };\n", 5, "from 536"},
+	{PAIR "floods = { pressure_start = 90; pressure_end = 90; };\n", 5, "must be less than \"pressure_end\""},
+	{PAIR "floods = { pressure_min = 0; };\n", 5, "from 1"},
 	{PAIR "log = { rotate_mb = -1; };\n", 5, "from 0 to 1048576, in MB"},
 	{PAIR "log = { keep = 1001; };\n", 5, "from 0 to 1000, in files"},
 	{PAIR "log = { rate = \"many\"; };\n", 5, "events a second"},
@@ -356,6 +438,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_every_key),
+		cmocka_unit_test(test_floods),
+		cmocka_unit_test(test_tcp),
+		cmocka_unit_test(test_every_timeout),
 		cmocka_unit_test(test_sessions_max),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_faults),

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The short way of settled sessions: what takes it is counted as on the long way, and what must not take it does not.
+ */
+#include "tests/unit/dataplane/worker_fixture.h"
+
+static const struct sp_frame_spec udp = {.proto = IPPROTO_UDP, .payload_len = 20};
+
+/* A session that both sides have used; both frames left. */
+static void replied_session(const struct sp_frame_spec *flow)
+{
+	const struct sp_frame_spec back = lab_reply(flow);
+
+	lab_send(IN, flow);
+	lab_run();
+	lab_send(OUT, &back);
+	lab_run();
+	assert_int_equal(lab_count(OUT), 1);
+	assert_int_equal(lab_count(IN), 1);
+}
+
+static uint32_t session_of(const struct sp_frame_spec *flow)
+{
+	struct sp_worker *worker = lab.dataplane->workers[0];
+	struct sp_burst *burst = &worker->burst;
+	struct sp_frame frame;
+	uint32_t ref;
+
+	sp_frame_build(&frame, flow);
+	burst->mbuf[0] = sp_frame_mbuf(lab_pool, frame.bytes, frame.len);
+	burst->verdict[0] = SP_VERDICT_GOING;
+	sp_parse_packet(&lab.dataplane->ports[IN], burst, 0);
+	rte_pktmbuf_free(burst->mbuf[0]);
+	ref = sp_session_find(worker->sessions, &burst->packet[0].key, burst->packet[0].hash);
+	assert_int_not_equal(ref, SP_SESSION_NONE);
+	return ref;
+}
+
+static void test_counts(void **state)
+{
+	const struct sp_frame_spec flows[] = {udp, {.family = 6, .proto = IPPROTO_UDP, .payload_len = 20}};
+
+	(void)state;
+	for (size_t f = 0; f < RTE_DIM(flows); f++) {
+		const struct sp_frame_spec back = lab_reply(&flows[f]);
+		const struct sp_session_cold *cold;
+		struct sp_sessions *sessions;
+		struct sp_frame frame;
+		uint32_t ref;
+
+		lab_start(&(struct lab_options){0}, RULES("\"10 allow udp\""));
+		sessions = lab.dataplane->workers[0]->sessions;
+		replied_session(&flows[f]);
+		lab.ms += 5000;
+		for (unsigned int i = 0; i < 40; i++) {
+			lab_send(IN, &flows[f]);
+			if (i % 4 == 0)
+				lab_send(OUT, &back);
+		}
+		lab_run();
+		assert_int_equal(lab_count(OUT), 40);
+		assert_int_equal(lab_count(IN), 10);
+		sp_frame_build(&frame, &flows[f]);
+		ref = session_of(&flows[f]);
+		cold = sp_session_cold(sessions, ref);
+		assert_int_equal(cold->packets[0], 41);
+		assert_int_equal(cold->packets[1], 11);
+		assert_int_equal(cold->bytes[0], 41 * frame.len);
+		assert_int_equal(cold->bytes[1], 11 * frame.len);
+		assert_int_equal(sp_session_state(sessions, ref)->last_ms, 5000);
+		assert_int_equal(lab_rule(10).packets, 52);
+		assert_int_equal(lab_rule(10).bytes, 52 * frame.len);
+		lab_stop();
+	}
+}
+
+/* A packet with the tuple of a session, from where neither of its ends is. */
+static void test_wrong_zone(void **state)
+{
+	const struct sp_frame_spec back = lab_reply(&udp);
+
+	(void)state;
+	lab_start(&(struct lab_options){0}, RULES("\"10 allow udp\""));
+	replied_session(&udp);
+	lab_send(IN, &back);
+	lab_send(OUT, &udp);
+	lab_run();
+	assert_int_equal(lab_drops(SP_DROP_ROUTE_WRONG_ZONE), 2);
+	assert_int_equal(sp_session_cold(lab.dataplane->workers[0]->sessions, session_of(&udp))->packets[0], 1);
+	lab_stop();
+}
+
+/* An ICMP error passes with the session that it quotes, and is no packet of it. */
+static void test_error_is_no_sign_of_life(void **state)
+{
+	const struct sp_session_cold *cold;
+	struct sp_frame about, error;
+	struct sp_sessions *sessions;
+	uint32_t ref;
+
+	(void)state;
+	lab_start(&(struct lab_options){0}, RULES("\"10 allow udp\""));
+	sessions = lab.dataplane->workers[0]->sessions;
+	/* one zone on both sides, so that the zones do not tell the error from a packet of the session */
+	memset(lab.dataplane->ports[OUT].zone, 0, sizeof(lab.dataplane->ports[OUT].zone));
+	replied_session(&udp);
+	lab.ms += 5000;
+	sp_frame_build(&about, &udp);
+	sp_frame_build_error(&error, &about, 3, 3, 64);
+	lab_send_frame(OUT, 0, &error);
+	lab_run();
+	assert_int_equal(lab_count(IN), 1);
+	ref = session_of(&udp);
+	cold = sp_session_cold(sessions, ref);
+	assert_int_equal(cold->packets[0] + cold->packets[1], 2);
+	assert_int_equal(sp_session_state(sessions, ref)->last_ms, 0);
+	lab_stop();
+}
+
+/* A session of an older ruleset is judged anew, however settled it was. */
+static void test_older_generation(void **state)
+{
+	(void)state;
+	lab_start(&(struct lab_options){0}, RULES("\"10 allow udp\""));
+	replied_session(&udp);
+	lab_rules(RULES("\"10 drop udp\""));
+	lab_send(IN, &udp);
+	lab_run();
+	assert_int_equal(lab_count(OUT), 0);
+	assert_int_equal(lab_drops(SP_DROP_RULE), 1);
+	assert_int_equal(lab_active(), 0);
+	lab_stop();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_wrong_zone),
+		cmocka_unit_test(test_error_is_no_sign_of_life),
+		cmocka_unit_test(test_older_generation),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
