@@ -49,10 +49,13 @@ def run_wire(contenders, noise, machine, size, until):
 
 
 def run_memory(jobs, machine, until):
-    """The same for the in-process comparisons: first those that are launched often, then those that take long to build."""
+    """The same for the in-process comparisons: each once, then those that are launched often, then those that take long to build."""
+    for job in jobs:
+        progress(f"in memory: {' '.join(map(str, job.arguments[:2]))}")
+        launch_memory(job, machine, until)
     for wanted in sorted({job.wanted for job in jobs}, reverse=True):
         group = [job for job in jobs if job.wanted == wanted]
-        for r in range(wanted):
+        for r in range(1, wanted):
             for job in group if r % 2 == 0 else group[::-1]:
                 progress(f"in memory, round {r + 1} of {wanted}: {' '.join(map(str, job.arguments[:2]))}")
                 launch_memory(job, machine, until)

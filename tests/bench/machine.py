@@ -9,6 +9,10 @@ HUGE_PAGES = "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 THP = "/sys/kernel/mm/transparent_hugepage/enabled"
 
 
+# As given to us, before anything narrows it.
+ALLOWED_CPUS = sorted(os.sched_getaffinity(0))
+
+
 class BenchError(Exception):
     pass
 
@@ -61,7 +65,7 @@ class Machine:
 
     def __init__(self, bin_dir, out_dir, folder):
         self.bin_dir, self.out_dir, self.folder = bin_dir, out_dir, folder
-        cpus = sorted(os.sched_getaffinity(0))
+        cpus = ALLOWED_CPUS
         if len(cpus) < 2:
             raise BenchError("needs two CPUs: one for the worker that is measured, one for all else")
         self.control, self.worker = cpus[0], cpus[-1]

@@ -92,15 +92,12 @@ class Conntrack:
                 libc.setns(home.fileno(), CLONE_NEWNET)
         return wires
 
-    def judge(self, matrix):
-        """{row number: "+" for each segment that passed, "-" for each that did not}."""
-        done = Row(len(matrix), "done", [], "> S 0; < SA 0 1 | syn_received | 3.5 | passes, and tells that all before it was judged")
-        frames = [(row.number, i, s.direction, frame) for row in [*matrix, done] for i, (s, frame) in enumerate(zip(row.segments, row.frames(OPENER, PEER, OPENER_MAC, PEER_MAC)))]
-        passed, last = set(), {frames[-1][:2], frames[-2][:2]}
-        cpus = os.sched_getaffinity(0)
+    def pass_through(self, frames, last):
+        """Sends frames (row, step, direction, bytes) in turn; (row, step) of each that came out. `last` are those that always do."""
+        passed, cpus = set(), os.sched_getaffinity(0)
         os.sched_setaffinity(0, {min(cpus)})  # one CPU's backlog keeps the order of frames on both wires
         try:
-            for number, i, direction, frame in frames:
+            for _, _, direction, frame in frames:
                 self.wires[direction].send(frame)
                 passed |= self.taken(0)
         finally:
@@ -108,12 +105,12 @@ class Conntrack:
         end = time.monotonic() + 20
         while not last <= passed:
             if time.monotonic() > end:
-                raise LabError("the last segments did not come through the router")
+                raise LabError("the last frames did not come through the router")
             passed |= self.taken(0.1)
-        return {row.number: "".join("+" if (row.number, i) in passed else "-" for i in range(len(row.segments))) for row in matrix}
+        return passed
 
     def taken(self, seconds):
-        """(row number, segment) of what has come out on either wire."""
+        """(row, step) of what has come out on either wire."""
         found = set()
         while True:
             ready = select.select(self.wires.values(), [], [], seconds)[0]
@@ -122,10 +119,25 @@ class Conntrack:
             seconds = 0
             for wire in ready:
                 frame, (_, _, kind, _, _) = wire.recvfrom(65535)
-                if kind == OUTGOING or frame[12:14] != b"\x08\x00" or frame[23] != 6:
+                if kind == OUTGOING or frame[12:14] != b"\x08\x00" or frame[23] != self.proto:
                     continue
                 ports = int.from_bytes(frame[34:36], "big"), int.from_bytes(frame[36:38], "big")
-                found.add((max(ports) - FIRST_PORT, int.from_bytes(frame[18:20], "big") - 1))
+                found.add((self.row_of(ports), int.from_bytes(frame[18:20], "big") - 1))
+
+
+class TcpConntrack(Conntrack):
+    proto = 6
+
+    @staticmethod
+    def row_of(ports):
+        return max(ports) - FIRST_PORT
+
+    def judge(self, matrix):
+        """{row number: "+" for each segment that passed, "-" for each that did not}."""
+        done = Row(len(matrix), "done", [], "> S 0; < SA 0 1 | syn_received | 3.5 | passes, and tells that all before it was judged")
+        frames = [(row.number, i, s.direction, frame) for row in [*matrix, done] for i, (s, frame) in enumerate(zip(row.segments, row.frames(OPENER, PEER, OPENER_MAC, PEER_MAC)))]
+        passed = self.pass_through(frames, {frames[-1][:2], frames[-2][:2]})
+        return {row.number: "".join("+" if (row.number, i) in passed else "-" for i in range(len(row.segments))) for row in matrix}
 
 
 MATRIX = rows()
@@ -153,7 +165,7 @@ def differences():
 
 @pytest.fixture(scope="module")
 def linux():
-    with Conntrack() as conntrack:
+    with TcpConntrack() as conntrack:
         return conntrack.judge(MATRIX)
 
 

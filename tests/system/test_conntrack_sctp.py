@@ -2,13 +2,10 @@
 """The SCTP table (tests/packet/sctp_table.py), packet by packet, through Linux conntrack in a namespace. Where it judges otherwise than Sallyport
 is listed below with the reason; a difference that is not listed fails, and so does a listed one that is none."""
 import os
-import select
 import sys
-import time
 
 import pytest
-from lab import LabError
-from test_conntrack import OPENER_MAC, OUTGOING, PEER_MAC, Conntrack
+from test_conntrack import OPENER_MAC, PEER_MAC, Conntrack
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "packet"))
 from frames import fix_ip4_checksum, patch  # noqa: E402
@@ -54,6 +51,12 @@ def ours(row):
 
 
 class SctpConntrack(Conntrack):
+    proto = 132
+
+    @staticmethod
+    def row_of(ports):
+        return min(ports) - FIRST_PORT
+
     def judge_rows(self):
         """For each row "+" for a packet that passed, "-" for one that did not."""
         rows = [*ROWS, ("done", "", [], "> 0 init(a)", None)]  # the last tells that all before it was judged
@@ -63,36 +66,8 @@ class SctpConntrack(Conntrack):
                 raw = packet(step, FIRST_PORT + n)
                 raw = bytes.fromhex(MACS[step[0]].replace(":", "")) + fix_ip4_checksum(patch(raw, 18, (i + 1).to_bytes(2, "big")))[12:]
                 frames.append((n, i, step[0], raw))
-        passed = set()
-        cpus = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {min(cpus)})  # one CPU's backlog keeps the order of frames on both wires
-        try:
-            for n, i, direction, raw in frames:
-                self.wires[direction].send(raw)
-                passed |= self.taken(0)
-        finally:
-            os.sched_setaffinity(0, cpus)
-        end = time.monotonic() + 20
-        while (len(ROWS), 0) not in passed:
-            if time.monotonic() > end:
-                raise LabError("the last packet did not come through the router")
-            passed |= self.taken(0.1)
+        passed = self.pass_through(frames, {(len(ROWS), 0)})
         return ["".join("+" if (n, i) in passed else "-" for i in range(len(steps(row)))) for n, row in enumerate(ROWS)]
-
-    def taken(self, seconds):
-        """(row, step) of what has come out on either wire."""
-        found = set()
-        while True:
-            ready = select.select(self.wires.values(), [], [], seconds)[0]
-            if not ready:
-                return found
-            seconds = 0
-            for wire in ready:
-                raw, (_, _, kind, _, _) = wire.recvfrom(65535)
-                if kind == OUTGOING or raw[12:14] != b"\x08\x00" or raw[23] != 132:
-                    continue
-                ports = int.from_bytes(raw[34:36], "big"), int.from_bytes(raw[36:38], "big")
-                found.add((min(ports) - FIRST_PORT, int.from_bytes(raw[18:20], "big") - 1))
 
 
 @pytest.fixture(scope="module")

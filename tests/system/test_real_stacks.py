@@ -28,7 +28,7 @@ rules = (
 # Short where a connection has ended, long where it has not: a session that misses its end stays, and is found.
 TIMEOUTS = 'sessions = { timeouts = { tcp_fin_wait = "600s"; tcp_closing = "600s"; tcp_time_wait = "2s"; tcp_closed = "1s"; }; };'
 
-KINDS = {"echo": 90, "download": 12, "upload": 12, "early_end": 12, "slow_reader": 12, "reset_by_server": 10, "reset_by_client": 10, "churn": 8,
+KINDS = {"echo": 110, "download": 12, "upload": 12, "early_end": 12, "slow_reader": 12, "reset_by_server": 10, "reset_by_client": 10, "churn": 8,
          "same_port": 4, "same_port_after_reset": 4, "fast_open": 4}
 FILES, FILE_SIZE, STREAMS = 40, 1500000, 20
 
@@ -132,6 +132,9 @@ def test_two_hundred_connections(addr, workers):
             peak = max(peak, established(lab))
             threads[0].join(0.3)
         lab.tell(f"{peak} connections at once")
+        for result in results.values():
+            if isinstance(result, Exception):
+                raise result
         assert results["peers"] == {"done": KINDS, "failures": []}
         assert int(lab.run(lab.left, "nstat", "-az", "TcpExtTCPFastOpenActive").stdout.split()[-2]) > 0, "no SYN carried data"
         assert results["curl"] == []

@@ -137,21 +137,12 @@ static void assert_session(const struct scene *scene)
 {
 	const struct step first = {0};
 	struct sp_frame_spec spec = packet_of(scene, &first);
-	struct sp_worker *worker = lab.dataplane->workers[0];
-	struct sp_frame frame;
-	struct sp_burst *burst = &worker->burst;
-	uint32_t ref;
+	const struct sp_session_state *state;
 
 	spec.tcp_flags = ACK;
-	sp_frame_build(&frame, &spec);
-	burst->mbuf[0] = sp_frame_mbuf(lab_pool, frame.bytes, frame.len);
-	burst->verdict[0] = SP_VERDICT_GOING;
-	sp_parse_packet(&lab.dataplane->ports[IN], burst, 0);
-	rte_pktmbuf_free(burst->mbuf[0]);
-	ref = sp_session_find(worker->sessions, &burst->packet[0].key, burst->packet[0].hash);
-	assert_int_not_equal(ref, SP_SESSION_NONE);
-	if (sp_session_state(worker->sessions, ref)->state != scene->state)
-		fail_msg("%s ends in state %s", scene->name, sp_state_names[sp_session_state(worker->sessions, ref)->state]);
+	state = sp_session_state(lab.dataplane->workers[0]->sessions, lab_session_of(&spec));
+	if (state->state != scene->state)
+		fail_msg("%s ends in state %s", scene->name, sp_state_names[state->state]);
 	assert_int_equal(lab_sessions().created, scene->created);
 	assert_int_equal(lab_active(), 1);
 	assert_int_equal(lab_quota(10), 1);

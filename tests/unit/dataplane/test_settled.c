@@ -19,23 +19,6 @@ static void replied_session(const struct sp_frame_spec *flow)
 	assert_int_equal(lab_count(IN), 1);
 }
 
-static uint32_t session_of(const struct sp_frame_spec *flow)
-{
-	struct sp_worker *worker = lab.dataplane->workers[0];
-	struct sp_burst *burst = &worker->burst;
-	struct sp_frame frame;
-	uint32_t ref;
-
-	sp_frame_build(&frame, flow);
-	burst->mbuf[0] = sp_frame_mbuf(lab_pool, frame.bytes, frame.len);
-	burst->verdict[0] = SP_VERDICT_GOING;
-	sp_parse_packet(&lab.dataplane->ports[IN], burst, 0);
-	rte_pktmbuf_free(burst->mbuf[0]);
-	ref = sp_session_find(worker->sessions, &burst->packet[0].key, burst->packet[0].hash);
-	assert_int_not_equal(ref, SP_SESSION_NONE);
-	return ref;
-}
-
 static void test_counts(void **state)
 {
 	const struct sp_frame_spec flows[] = {udp, {.family = 6, .proto = IPPROTO_UDP, .payload_len = 20}};
@@ -61,7 +44,7 @@ static void test_counts(void **state)
 		assert_int_equal(lab_count(OUT), 40);
 		assert_int_equal(lab_count(IN), 10);
 		sp_frame_build(&frame, &flows[f]);
-		ref = session_of(&flows[f]);
+		ref = lab_session_of(&flows[f]);
 		cold = sp_session_cold(sessions, ref);
 		assert_int_equal(cold->packets[0], 41);
 		assert_int_equal(cold->packets[1], 11);
@@ -86,7 +69,7 @@ static void test_wrong_zone(void **state)
 	lab_send(OUT, &udp);
 	lab_run();
 	assert_int_equal(lab_drops(SP_DROP_ROUTE_WRONG_ZONE), 2);
-	assert_int_equal(sp_session_cold(lab.dataplane->workers[0]->sessions, session_of(&udp))->packets[0], 1);
+	assert_int_equal(sp_session_cold(lab.dataplane->workers[0]->sessions, lab_session_of(&udp))->packets[0], 1);
 	lab_stop();
 }
 
@@ -110,7 +93,7 @@ static void test_error_is_no_sign_of_life(void **state)
 	lab_send_frame(OUT, 0, &error);
 	lab_run();
 	assert_int_equal(lab_count(IN), 1);
-	ref = session_of(&udp);
+	ref = lab_session_of(&udp);
 	cold = sp_session_cold(sessions, ref);
 	assert_int_equal(cold->packets[0] + cold->packets[1], 2);
 	assert_int_equal(sp_session_state(sessions, ref)->last_ms, 0);

@@ -386,6 +386,24 @@ static inline void lab_send_tcp(unsigned int port, const struct sp_frame_spec *f
 	lab_send(port, &spec);
 }
 
+/* The session that a packet of this kind on port IN belongs to; there is one. */
+static inline uint32_t lab_session_of(const struct sp_frame_spec *spec)
+{
+	struct sp_worker *worker = lab.dataplane->workers[0];
+	struct sp_burst *burst = &worker->burst;
+	struct sp_frame frame;
+	uint32_t ref;
+
+	sp_frame_build(&frame, spec);
+	burst->mbuf[0] = sp_frame_mbuf(lab_pool, frame.bytes, frame.len);
+	burst->verdict[0] = SP_VERDICT_GOING;
+	sp_parse_packet(&lab.dataplane->ports[IN], burst, 0);
+	rte_pktmbuf_free(burst->mbuf[0]);
+	ref = sp_session_find(worker->sessions, &burst->packet[0].key, burst->packet[0].hash);
+	assert_int_not_equal(ref, SP_SESSION_NONE);
+	return ref;
+}
+
 /* --- time ------------------------------------------------------------------------------------------------------------------------- */
 
 static inline unsigned int lab_turn(unsigned int worker)
