@@ -6,9 +6,9 @@ import struct
 import sys
 
 import pytest
+from bad_cables import BadCables
 from conftest import BIN, LAST_CPU
 from lab import LEFT4, PATIENCE, RIGHT4, Lab, wait_for
-from test_real_stacks import BadCables
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "packet"))
 from sctp_table import crc32c  # noqa: E402

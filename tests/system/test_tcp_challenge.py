@@ -76,7 +76,7 @@ SCENES = {
     "a forged rst in the window": "s = connect(); echo(s, b'x' * 100); forge(s, 4, next_number(s) + 3000); echo(s, b'y' * 100000); s.close()",
     "a forged rst outside the window": "s = connect(); echo(s, b'x' * 100); forge(s, 4, next_number(s) + 2**31 - 5); echo(s, b'y' * 100000); s.close()",
     "a forged syn": "s = connect(); echo(s, b'x' * 100); forge(s, 2, next_number(s) + 1000); echo(s, b'y' * 100000); s.close()",
-    "a forged exact rst": "s = connect(); echo(s, b'x' * 100); forge(s, 4, next_number(s))\ntry: echo(s, b'y' * 100); sys.exit('still alive')\nexcept (OSError, EOFError): pass",
+    "a forged exact rst": "s = connect(); echo(s, b'x' * 100); forge(s, 4, next_number(s)); s.settimeout(2)\ntry: echo(s, b'y' * 100); sys.exit('still alive')\nexcept (OSError, EOFError): pass",
 }
 EXPECTED = {"a client that restarted": "tcp_syn", "a client that restarted often": "tcp_syn", "a forged rst in the window": "tcp_rst", "a forged rst outside the window": "tcp_rst",
             "a forged syn": "tcp_syn"}
