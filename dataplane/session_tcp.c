@@ -277,14 +277,9 @@ static __rte_noinline enum sp_drop_reason judge(
 enum sp_drop_reason sp_tcp_update(
 	struct sp_sessions *sessions, uint32_t ref, const struct sp_tcp_segment *segment, uint32_t now_ms, enum sp_tcp_next *next_out)
 {
-	const uint8_t known = SP_TCP_ACKED | SP_TCP_ACKED << 1 | SP_TCP_SEEN | SP_TCP_SEEN << 1;
-	struct sp_session_tcp *tcp = sp_session_tcp(sessions, ref);
-	const unsigned int d = (ref & SP_SESSION_REPLY) != 0;
-
-	/* Header prediction: almost every segment of a connection is this one. */
+	/* Almost every segment of a connection is this one. */
 	if (likely((segment->flags & 0x3f & ~PSH) == ACK && sp_session_state(sessions, ref)->state == ESTABLISHED &&
-		    (tcp->flags & known) == known && sp_tcp_inside(tcp, d, segment))) {
-		sp_tcp_advance(tcp, d, segment);
+		    sp_tcp_follow(sp_session_tcp(sessions, ref), (ref & SP_SESSION_REPLY) != 0, segment))) {
 		*next_out = SP_TCP_GO_ON;
 		return SP_DROP_NONE;
 	}

@@ -101,6 +101,20 @@ static inline void sp_tcp_advance(struct sp_session_tcp *tcp, unsigned int d, co
 		self->max_window = window;
 }
 
+/*
+ * Header prediction: for an ACK segment without SYN, FIN and RST of an established connection, whether both directions are known and it
+ * lies inside the windows, which are then moved on. False says nothing, and changes nothing.
+ */
+static inline bool sp_tcp_follow(struct sp_session_tcp *tcp, unsigned int d, const struct sp_tcp_segment *segment)
+{
+	const uint8_t known = SP_TCP_ACKED | SP_TCP_ACKED << 1 | SP_TCP_SEEN | SP_TCP_SEEN << 1;
+
+	if ((tcp->flags & known) != known || !sp_tcp_inside(tcp, d, segment))
+		return false;
+	sp_tcp_advance(tcp, d, segment);
+	return true;
+}
+
 /* What else happens to numbers, off the fast path; tcp_window.c. Each changes nothing when it returns false. */
 
 /* The opening SYN of a session, or with ACK the first segment of one that is picked up in mid-stream. */

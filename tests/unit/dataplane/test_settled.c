@@ -115,6 +115,66 @@ static void test_older_generation(void **state)
 	lab_stop();
 }
 
+static const struct sp_frame_spec tcp = {.proto = IPPROTO_TCP};
+
+static void establish(void)
+{
+	lab_send_tcp(IN, &tcp, SYN, NULL);
+	lab_run();
+	lab_send_tcp(OUT, &tcp, SYN | ACK, NULL);
+	lab_run();
+	lab_send_tcp(IN, &tcp, ACK, NULL);
+	lab_run();
+	assert_int_equal(lab_count(OUT), 2);
+	assert_int_equal(lab_count(IN), 1);
+}
+
+/* Segments that only move windows on do so here, too: what lies beyond them is dropped whichever way it takes. */
+static void test_windows_move_on(void **state)
+{
+	struct sp_frame_spec beyond = tcp;
+	const struct sp_session_tcp *windows;
+
+	(void)state;
+	lab_start(&(struct lab_options){0}, RULES("\"10 allow tcp\""));
+	establish();
+	for (unsigned int i = 0; i < 20; i++) {
+		lab_send_tcp(IN, &tcp, PSH | ACK, "question");
+		lab_run();
+		lab_send_tcp(OUT, &tcp, ACK, "answer");
+		lab_run();
+	}
+	assert_int_equal(lab_count(OUT), 20);
+	assert_int_equal(lab_count(IN), 20);
+	windows = sp_session_tcp(lab.dataplane->workers[0]->sessions, lab_session_of(&tcp));
+	assert_int_equal(windows->peer[0].end, 1 + 20 * strlen("question"));
+	assert_int_equal(windows->peer[1].end, 1 + 20 * strlen("answer"));
+	beyond.tcp_flags = ACK;
+	beyond.seq = windows->peer[0].limit + 10;
+	beyond.ack = windows->peer[1].end;
+	beyond.payload = "x";
+	beyond.payload_len = 1;
+	lab_send(IN, &beyond);
+	lab_run();
+	assert_int_equal(lab_drops(SP_DROP_TCP_WINDOW), 1);
+	lab_stop();
+}
+
+/* A segment does not overtake one before it in the burst that goes the long way. */
+static void test_nothing_overtakes_a_reset(void **state)
+{
+	(void)state;
+	lab_start(&(struct lab_options){0}, RULES("\"10 allow tcp\""));
+	establish();
+	lab_send_tcp(IN, &tcp, PSH | ACK, "question");
+	lab_send_tcp(IN, &tcp, RST, NULL);
+	lab_send_tcp(IN, &tcp, PSH | ACK, "late");
+	lab_run();
+	assert_int_equal(lab_count(OUT), 2);
+	assert_int_equal(lab_drops(SP_DROP_TCP_STATE), 1);
+	lab_stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -122,6 +182,8 @@ int main(void)
 		cmocka_unit_test(test_wrong_zone),
 		cmocka_unit_test(test_error_is_no_sign_of_life),
 		cmocka_unit_test(test_older_generation),
+		cmocka_unit_test(test_windows_move_on),
+		cmocka_unit_test(test_nothing_overtakes_a_reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
