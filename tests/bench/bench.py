@@ -15,6 +15,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import figures  # noqa: E402
+import flood  # noqa: E402
 import peers  # noqa: E402
 import plan  # noqa: E402
 import report  # noqa: E402
@@ -122,6 +123,8 @@ def print_results(results):
         if shared < 0.98:
             print(f"Stages are timed by the clock: others had up to {1 - shared:.0%} of the core, and are in these figures.")
     print(f"\n{soak.text(results['soak'])}\n\n{report.peer_table(results['peers'])}\n")
+    for line in map(flood.line, results["flood"]):
+        print(line)
     for line in aims(results["wire"]):
         print(line)
     for line in report.noise_lines(results):
@@ -150,11 +153,13 @@ def run(arguments, size):
             run_memory(jobs, machine, began + size.memory_until)
         progress("soak of the session table")
         soaked = soak.run(machine, size, began + size.soak_until)
+        progress("downloads in a SYN flood")
+        flooded = [flood.in_memory(os.path.join(machine.bin_dir, "tests/bench/micro"), gbit, size.flood_samples, machine.worker) for gbit in (1, 10)]
         progress("")
         results = {
             "system": describe(machine, huge), "launches": size.launches, "windows": {"count": size.windows.count, "seconds": size.windows.seconds},
             "noise": {"clock_ghz": figures.summary(noise.clock_ghz), "ports": figures.summary(noise.wide), "stolen_percent": neighbours.stolen()},
-            "wire": figures.wire_results(contenders, machine.tsc_hz), "memory": memory_results(jobs), "soak": soaked,
+            "wire": figures.wire_results(contenders, machine.tsc_hz), "memory": memory_results(jobs), "soak": soaked, "flood": flooded,
         }
     results["short"] = sum(job.short for job in jobs)
     results["peers"] = peers.rows(results)

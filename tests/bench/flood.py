@@ -37,6 +37,13 @@ def in_memory(micro, gbit=10, samples=31, cpu=1, memory_mb=1024):
             "engaged": all(r["engaged"] for r in rows)}
 
 
+def line(told):
+    """What in_memory found, for people."""
+    return (f"SYN flood at 90 % of the {told['answered_alone_mpps']['median']:.1f} million SYN/s that a worker answers alone, beside a download of {told['gbit']} Gbit/s: "
+            f"{told['kept_percent']:.0f} % of its goodput remains (aim: at least 80), {told['goodput_in_flood']['least'] / told['goodput_alone']['most']:.0%} in the worst of "
+            f"{told['samples']} samples{'' if told['engaged'] else '; the proxy was not engaged'}")
+
+
 def download_rate(lab, addr, mb):
     done = lab.run(lab.left, "curl", "-sS", "-o", "/dev/null", "-m", "120", "-w", "%{speed_download}", f"http://{addr}/big", timeout=150)
     if done.returncode != 0:

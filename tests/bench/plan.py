@@ -28,6 +28,7 @@ class Size:
         self.launches = 7 if quick else 11
         self.windows = Windows(3, 0.06) if quick else Windows(3, 0.08)
         self.soak_sessions, self.soak_launches = (1000000, 3) if quick else (10000000, 3)
+        self.flood_samples = 11 if quick else 31
         # Seconds after the start by which rounds of each kind stop, whatever is left.
         self.wire_until, self.memory_until, self.soak_until = (62, 85, 105) if quick else (300, 440, 520)
 
