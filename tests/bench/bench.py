@@ -169,8 +169,9 @@ def run(arguments, size):
 
 def check(first, second):
     """Says which figures two runs do not agree on."""
-    n, expected, differ = figures.compare(first, second)
-    print(f"\nRepeated: of {n} figures {len(differ)} have a median outside the other run's range (by chance alone: up to {expected:.1f})")
+    n, expected, part, differ = figures.compare(first, second)
+    print(f"\nRepeated: of {n} figures {len(differ)} have a median outside the other run's range, widened by the {part:.1%} that the core's clock wandered "
+          f"(by chance alone, not widened: up to {expected:.1f})")
     for key, one, other in differ:
         print(f"  {', '.join(key)}: {report.ranged(one, '.4g')}, then {report.ranged(other, '.4g')}")
 

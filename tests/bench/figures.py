@@ -110,8 +110,15 @@ def figures_of(results):
     return found
 
 
-def outside(stats, other):
-    return not other["min"] <= stats["median"] <= other["max"]
+def drift(results):
+    """How far the core's clock wandered in a run, as a part of it. The TSC does not wander with it, so what is counted in its cycles does."""
+    clock = results["noise"]["clock_ghz"]
+    return (clock["max"] - clock["min"]) / clock["median"]
+
+
+def outside(stats, other, part=0.0):
+    """Whether a median lies outside the other run's range, widened by a part of itself on both sides."""
+    return not other["min"] * (1 - part) <= stats["median"] <= other["max"] * (1 + part)
 
 
 def by_chance(n):
@@ -124,10 +131,11 @@ def by_chance(n):
 
 
 def compare(first, second):
-    """What two runs say differently: (figures compared, expected by chance, [(key, one, other)])."""
+    """What two runs say differently beyond the clock's drift: (figures compared, expected by chance, the drift, [(key, one, other)])."""
+    part = max(drift(first), drift(second))
     a, b = figures_of(first), figures_of(second)
     both = sorted(a.keys() & b.keys())
-    differ = [(key, a[key], b[key]) for key in both if outside(a[key], b[key]) or outside(b[key], a[key])]
+    differ = [(key, a[key], b[key]) for key in both if outside(a[key], b[key], part) or outside(b[key], a[key], part)]
     # Either median may be the one outside; the two events hardly ever come without each other for small n, so this is an upper estimate.
     expected = sum(min(1.0, 2 * by_chance(min(a[key]["launches"], b[key]["launches"]))) for key in both)
-    return len(both), expected, differ
+    return len(both), expected, part, differ

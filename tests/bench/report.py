@@ -3,7 +3,7 @@
 import statistics
 from xml.sax.saxutils import escape
 
-from figures import spread
+from figures import drift, spread
 
 
 def ranged(stats, form):
@@ -65,7 +65,7 @@ def noise_lines(results):
     io = next((e for e in wire if e["name"] == "testpmd io"), wire[0])
 
     lines = [
-        f"noise: the core's clock {ranged(noise['clock_ghz'], '.2f')} GHz; its ports {100 * (noise['ports']['max'] / noise['ports']['min'] - 1):.0f} % slower at the worst "
+        f"noise: the core's clock {ranged(noise['clock_ghz'], '.2f')} GHz (what it wandered, {drift(results):.1%}, comes on top of each range); its ports {100 * (noise['ports']['max'] / noise['ports']['min'] - 1):.0f} % slower at the worst "
         f"(another thread on the core); stolen by the hypervisor {noise['stolen_percent']:.1f} %",
         f"ranges of launches: testpmd io {spread(io['cycles']):.0f} % of its median; all, in the middle, {statistics.median(spread(e['cycles']) for e in wire):.0f} % "
         f"(within a launch {100 * statistics.median(e['within_launch'] for e in wire):.0f} %); the least share of its core that one had: {min(e['core_share'] for e in wire):.0%}",

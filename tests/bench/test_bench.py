@@ -164,15 +164,22 @@ def test_launches_on_a_core_that_others_used_are_left_out_while_enough_remain():
     assert figures.cycles_of(Launched((10, 1.0), (90, 0.5), (11, 1.0))) == [10, 90, 11]
 
 
-def run_of(*cycles):
-    return {"wire": [], "memory": [{"name": "a", "set": "b", "cycles": figures.summary(list(cycles))}]}
+def run_of(*cycles, clock=(3.0,)):
+    return {"wire": [], "memory": [{"name": "a", "set": "b", "cycles": figures.summary(list(cycles))}], "noise": {"clock_ghz": figures.summary(list(clock))}}
 
 
 def test_two_runs_that_disagree_are_told():
-    n, _, differ = figures.compare(run_of(10, 11, 12), run_of(10, 11.5, 14))
+    n, _, _, differ = figures.compare(run_of(10, 11, 12), run_of(10, 11.5, 14))
     assert (n, differ) == (1, [])
-    _, _, differ = figures.compare(run_of(10, 11, 12), run_of(10, 13, 14))
+    _, _, _, differ = figures.compare(run_of(10, 11, 12), run_of(10, 13, 14))
     assert [key for key, _, _ in differ] == [("a", "b", "cycles")]
+
+
+def test_ranges_are_as_wide_as_the_clock_wandered():
+    _, _, part, differ = figures.compare(run_of(10, 11, 12), run_of(10, 13, 14, clock=(2.85, 3.0, 3.15)))
+    assert part == pytest.approx(0.1) and differ == []
+    _, _, _, differ = figures.compare(run_of(10, 11, 12), run_of(10, 13.3, 14, clock=(2.85, 3.0, 3.15)))
+    assert len(differ) == 1
 
 
 def test_chance_alone_puts_a_median_outside_as_often_as_stated():
