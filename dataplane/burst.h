@@ -54,10 +54,10 @@ struct sp_burst {
 	uint32_t fragments; /* bit i: packet i is of kind FRAGMENT; set by the parser */
 	uint32_t datagrams; /* bit i: packet i is a reassembled datagram (fragment.h); set by the parser */
 	struct rte_mbuf *mbuf[SP_BURST_MAX];
-	struct sp_packet packet[SP_BURST_MAX] __attribute__((aligned(64))); /* what crosses a line costs the parser more than it does */
-	uint32_t session[SP_BURST_MAX];                                     /* reference (session.h) or SP_SESSION_NONE */
-	uint8_t verdict[SP_BURST_MAX];                                      /* enum sp_verdict */
-	uint8_t reason[SP_BURST_MAX];                                       /* enum sp_drop_reason; NONE unless dropped or rejected */
+	struct sp_packet packet[SP_BURST_MAX];
+	uint32_t session[SP_BURST_MAX]; /* reference (session.h) or SP_SESSION_NONE */
+	uint8_t verdict[SP_BURST_MAX];  /* enum sp_verdict */
+	uint8_t reason[SP_BURST_MAX];   /* enum sp_drop_reason; NONE unless dropped or rejected */
 	uint32_t slot[SP_BURST_MAX]; /* rule table slot of the rule that decided (SP_RULE_SLOT_DEFAULT: the default); SP_SLOT_NONE: no rule
 					had a say */
 	uint32_t length[SP_BURST_MAX]; /* frame bytes as received, without FCS: still known when the mbuf is gone */
