@@ -7,9 +7,9 @@ VERSION := 0.1.0
 
 # --- what is installed -------------------------------------------------------------------------------------------------------
 BUILD_PACKAGES := gcc make pkg-config libc6-dev libdpdk-dev libibverbs-dev libxdp-dev libbpf-dev libelf-dev zlib1g-dev libnuma-dev libbsd-dev libhyperscan-dev \
-	libconfig-dev libjansson-dev libpcap-dev libmicrohttpd-dev
+	libconfig-dev libjansson-dev libpcap-dev libmicrohttpd-dev libmnl-dev
 LINT_PACKAGES := clang clang-format cppcheck shellcheck git groff-base
-TEST_PACKAGES := clang libclang-rt-dev libcmocka-dev python3 python3-pytest python3-scapy iproute2 libusrsctp-examples nftables ethtool nginx curl iperf3 iputils-ping tcpdump tshark util-linux procps mount
+TEST_PACKAGES := clang libclang-rt-dev libcmocka-dev python3 python3-pytest python3-scapy iproute2 libusrsctp-examples nftables ethtool nginx curl iperf3 iputils-ping tcpdump tshark util-linux procps mount frr traceroute iputils-tracepath dnsmasq-base isc-dhcp-client keepalived
 DEMO_PACKAGES := python3 iproute2 ethtool nginx curl iputils-ping procps
 APT := DEBIAN_FRONTEND=noninteractive apt-get -q
 AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo )env
@@ -37,7 +37,7 @@ CC := gcc
 VARIANT := release
 OUT := build/$(CC)-$(VARIANT)
 
-PACKAGES := libhs libconfig jansson libpcap libmicrohttpd
+PACKAGES := libhs libconfig jansson libpcap libmicrohttpd libmnl
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla -Werror
 BASE_CFLAGS := -std=gnu11 -g -O2 -pthread -fno-common -fstack-protector-strong $(WARNINGS) -I. -DSP_VERSION='"$(VERSION)"' -DALLOW_EXPERIMENTAL_API
 # DPDK's headers are system headers to us: their warnings are not ours to mend.
@@ -66,7 +66,7 @@ PACKAGE_LDLIBS = $(shell pkg-config --libs $(PACKAGES))
 LDLIBS = $(PACKAGE_LDLIBS) $(DPDK_LDLIBS) -lpcap -pthread
 
 ROOMS := rules dataplane mgmt vnf
-room_objects = $(patsubst %.c,$(OUT)/%.o,$(wildcard $(1)/*.c))
+room_objects = $(patsubst %.c,$(OUT)/%.o,$(wildcard $(1)/*.c $(1)/kernel/*.c))
 LIBS := $(foreach room,$(ROOMS),$(OUT)/lib$(room).a)
 CTL_OBJECTS := $(patsubst %.c,$(OUT)/%.o,$(wildcard mgmt/ctl/*.c))
 
@@ -177,7 +177,8 @@ install: ## programs, manual pages, systemd unit, configuration (kept where ther
 	$(INSTALL) -m 644 images/systemd/sallyport.service $(DESTDIR)$(PREFIX)/lib/systemd/system/sallyport.service
 	$(foreach page,$(wildcard images/man/*),$(INSTALL) -m 644 $(page) $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page)) &&) true
 	$(INSTALL) -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/sallyport/README.md
-	$(INSTALL) -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/sallyport/rules rules/examples/*.rules
+	$(INSTALL) -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/sallyport/rules rules/examples/*.rules images/etc/router.rules
+	$(INSTALL) -m 644 images/etc/router.conf $(DESTDIR)$(PREFIX)/share/doc/sallyport/router.conf
 	test -e $(DESTDIR)/etc/sallyport/sallyport.conf || $(INSTALL) -m 644 images/etc/sallyport.conf $(DESTDIR)/etc/sallyport/sallyport.conf
 	test -e $(DESTDIR)/etc/sallyport/rules.d/main.rules || $(INSTALL) -m 644 images/etc/main.rules $(DESTDIR)/etc/sallyport/rules.d/main.rules
 

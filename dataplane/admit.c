@@ -5,12 +5,15 @@
 #include <netinet/in.h>
 #include <rte_tcp.h>
 
+#include "dataplane/nat.h"
 #include "dataplane/nd.h"
 #include "dataplane/session_sctp.h"
 #include "dataplane/session_tcp.h"
 #include "dataplane/stages.h"
 #include "dataplane/syn_proxy.h"
 #include "rules/icmp_types.h"
+
+#define NAT_TRIES 8 /* ports that are tried for one session */
 
 uint8_t sp_admit_flags(const struct sp_hot_rule *rule, const struct sp_ruleset *ruleset)
 {
@@ -46,6 +49,23 @@ static uint8_t first_state(const struct sp_packet *packet)
 	}
 }
 
+/*
+ * In route mode each link has its own groups: a session would take what another link sends to the same one for its own (DHCP clients all
+ * have the addresses and ports 0.0.0.0:68 and 255.255.255.255:67), and no answer comes from a group.
+ */
+static bool is_for_a_links_group(const struct sp_worker *worker, const struct sp_key *key)
+{
+	if (worker->dataplane->routing == NULL)
+		return false;
+	return key->family == SP_FAMILY_IPV4 ? rte_be_to_cpu_32(key->v4.dst) >> 28 >= 0xe : key->v6.dst[0] == 0xff;
+}
+
+/* Linux answers, with an address of its own, what a group was asked. */
+static bool is_of_linux(const struct sp_worker *worker, const struct sp_packet *packet)
+{
+	return worker->dataplane->routing != NULL && packet->zone_from == worker->dataplane->zone_self;
+}
+
 /* Whether a packet that a rule allows may open a session. What opens none may still pass: SP_DROP_NONE with *stateless. */
 static enum sp_drop_reason may_open(const struct sp_worker *worker, unsigned int i, bool *stateless)
 {
@@ -56,7 +76,7 @@ static enum sp_drop_reason may_open(const struct sp_worker *worker, unsigned int
 	const bool midstream = worker->dataplane->tcp.midstream && flags == RTE_TCP_ACK_FLAG;
 	uint32_t tag;
 
-	*stateless = packet->kind != SP_KIND_FLOW;
+	*stateless = packet->kind != SP_KIND_FLOW || is_for_a_links_group(worker, &packet->key);
 	if (*stateless)
 		return SP_DROP_NONE;
 	if (packet->key.proto == IPPROTO_TCP && flags != RTE_TCP_SYN_FLAG && sp_syn_proxy_is_forged(worker, i))
@@ -66,7 +86,7 @@ static enum sp_drop_reason may_open(const struct sp_worker *worker, unsigned int
 	if (packet->key.proto == IPPROTO_SCTP)
 		return sp_sctp_open(mbuf, packet, &tag);
 	if (packet->key.proto == IPPROTO_ICMP || packet->key.proto == IPPROTO_ICMPV6) {
-		if (sp_icmp_is_reply(packet->key.family, packet->key.aux >> 8))
+		if (sp_icmp_is_reply(packet->key.family, packet->key.aux >> 8) && !is_of_linux(worker, packet))
 			return SP_DROP_ICMP_NO_SESSION;
 		*stateless = !sp_icmp_is_query(packet->key.family, packet->key.aux >> 8);
 	}
@@ -200,6 +220,50 @@ static void answer_by_proxy(struct sp_worker *worker, unsigned int i, const stru
 		sp_syn_proxy_answer(worker, i, rule == NULL ? 0 : rule->mss);
 }
 
+/* Enters the session of packet i, which leaves as burst->leaves says when it is translated. */
+static enum sp_drop_reason insert(
+	struct sp_worker *worker, unsigned int i, struct sp_session_state *init, const struct sp_hot_rule *rule, uint32_t *ref)
+{
+	const struct sp_burst *burst = &worker->burst;
+	const struct sp_packet *packet = &burst->packet[i];
+	/* Without translation the reply's hash is the original's: the hash is symmetric. */
+	uint32_t reply_hash = packet->hash;
+	struct sp_key reply;
+
+	init->flags &= ~SP_SESSION_NAT;
+	if (unlikely(burst->translated >> i & 1)) {
+		sp_key_reverse(&burst->leaves[i], &reply);
+		reply_hash = (uint32_t)sp_key_hash(&reply);
+		init->flags |= SP_SESSION_NAT;
+	} else {
+		sp_key_reverse(&packet->key, &reply);
+	}
+	*ref = sp_session_insert(worker->sessions, &packet->key, packet->hash, &reply, reply_hash, init,
+		rule == NULL ? 0 : (uint32_t)rule->content_hash, burst->now_ms);
+	return *ref == SP_SESSION_NONE ? SP_DROP_TABLE_SESSIONS_FULL : SP_DROP_NONE;
+}
+
+/* The same when rules translate: the source is chosen here, and chosen again while a session has its answers already. */
+static __rte_noinline enum sp_drop_reason insert_translated(
+	struct sp_worker *worker, unsigned int i, struct sp_session_state *init, const struct sp_hot_rule *rule, uint32_t *ref)
+{
+	for (unsigned int t = 0; t < NAT_TRIES; t++) {
+		enum sp_drop_reason reason = sp_nat_open(worker, i);
+
+		if (reason != SP_DROP_NONE)
+			return reason;
+		reason = insert(worker, i, init, rule, ref);
+		if (reason == SP_DROP_NONE) {
+			if (init->flags & SP_SESSION_NAT)
+				sp_nat_opened(worker, i, *ref);
+			return reason;
+		}
+		if (!sp_nat_refused(worker, i))
+			return reason;
+	}
+	return SP_DROP_NAT_PORTS_EXHAUSTED;
+}
+
 static void open_session(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule, uint32_t slot)
 {
 	const bool proxied = sp_syn_proxy_is_made(worker, i);
@@ -215,7 +279,6 @@ static void open_session(struct sp_worker *worker, unsigned int i, const struct 
 		.zone_to = packet->zone_to,
 	};
 	struct sp_match match;
-	struct sp_key reply;
 	struct sp_session_cold *cold;
 	enum sp_drop_reason reason;
 	uint32_t ref, tag;
@@ -237,13 +300,13 @@ static void open_session(struct sp_worker *worker, unsigned int i, const struct 
 		init.flags |= SP_SESSION_PROXY;
 	if (unlikely(sp_sessions_full(worker->sessions, packet->key.family)))
 		make_room(worker, packet->key.family);
-	sp_key_reverse(&packet->key, &reply);
-	/* Without translation the reply's hash is the original's: the hash is symmetric. */
-	ref = sp_session_insert(worker->sessions, &packet->key, packet->hash, &reply, packet->hash, &init,
-		rule == NULL ? 0 : (uint32_t)rule->content_hash, burst->now_ms);
-	if (ref == SP_SESSION_NONE) {
+	if (likely(worker->live->nat == NULL))
+		reason = insert(worker, i, &init, rule, &ref);
+	else
+		reason = insert_translated(worker, i, &init, rule, &ref);
+	if (reason != SP_DROP_NONE) {
 		release(worker, slot, &match.src, init.flags & SP_SESSION_SOURCE);
-		refuse(worker, i, rule, SP_DROP_TABLE_SESSIONS_FULL);
+		refuse(worker, i, rule, reason);
 		return;
 	}
 	burst->session[i] = ref;
@@ -290,8 +353,14 @@ void sp_admit_packet(struct sp_worker *worker, unsigned int i, const struct sp_h
 	}
 	if (rule != NULL && rule->mss != 0 && (burst->packet[i].tcp_flags & RTE_TCP_SYN_FLAG))
 		sp_mss_clamp(burst->mbuf[i], &burst->packet[i], rule->mss);
-	if (!stateless)
+	if (!stateless) {
 		open_session(worker, i, rule, rule == NULL ? SP_RULE_SLOT_DEFAULT : rule->slot);
+		return;
+	}
+	if (unlikely(worker->live->nat != NULL))
+		reason = sp_nat_stateless(worker, i);
+	if (unlikely(reason != SP_DROP_NONE))
+		refuse(worker, i, rule, reason);
 }
 
 void sp_admit_ended(void *context, struct sp_sessions *sessions, uint32_t ref, enum sp_flow_end why)
@@ -304,6 +373,8 @@ void sp_admit_ended(void *context, struct sp_sessions *sessions, uint32_t ref, e
 		sp_notify_flow(worker, ref, SP_EVENT_FLOW_END, why);
 	if (unlikely(state->flags & SP_SESSION_PROXY))
 		sp_syn_proxy_ended(worker, ref, why);
+	if (unlikely(state->flags & SP_SESSION_NAT))
+		sp_nat_ended(worker, sessions, ref);
 	if (state->flags & SP_SESSION_SOURCE)
 		sp_match_from_session(sessions, ref, &match);
 	release(worker, state->slot, &match.src, state->flags & SP_SESSION_SOURCE);

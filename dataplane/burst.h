@@ -51,6 +51,7 @@ struct sp_burst {
 	uint32_t now_ms; /* monotonic milliseconds since start, wraps after 49 days; compare by signed difference */
 	uint16_t n;
 	uint16_t port;      /* index of the ingress port of all of them */
+	uint16_t way;       /* back to where they came from, for answers: port, or in route mode SP_PORTS_MAX + link up to Linux */
 	uint32_t fragments; /* bit i: packet i is of kind FRAGMENT; set by the parser */
 	uint32_t datagrams; /* bit i: packet i is a reassembled datagram (fragment.h); set by the parser */
 	struct rte_mbuf *mbuf[SP_BURST_MAX];
@@ -60,8 +61,13 @@ struct sp_burst {
 	uint8_t reason[SP_BURST_MAX];   /* enum sp_drop_reason; NONE unless dropped or rejected */
 	uint32_t slot[SP_BURST_MAX]; /* rule table slot of the rule that decided (SP_RULE_SLOT_DEFAULT: the default); SP_SLOT_NONE: no rule
 					had a say */
-	uint32_t length[SP_BURST_MAX]; /* frame bytes as received, without FCS: still known when the mbuf is gone */
-	uint16_t egress[SP_BURST_MAX]; /* index into dataplane ports */
+	uint32_t length[SP_BURST_MAX];  /* frame bytes as received, without FCS: still known when the mbuf is gone */
+	uint16_t egress[SP_BURST_MAX];  /* index into dataplane ports; SP_NO_PORT; in route mode SP_PORTS_MAX + link: up to Linux there */
+	uint16_t link[SP_BURST_MAX];    /* route mode: index of the link that it came by */
+	uint32_t nexthop[SP_BURST_MAX]; /* route mode: where it goes; no group */
+	uint32_t translated;            /* bit i: packet i leaves with other addresses or ports than it came with */
+	struct sp_key leaves[SP_BURST_MAX]; /* where that bit is set: the key with which it leaves; of an ICMP error, that of the packet
+					       which it quotes as it will be quoted (nat.h) */
 	uint8_t n_signatures[SP_BURST_MAX];
 	uint32_t signature[SP_BURST_MAX][SP_SIGNATURES_MAX]; /* pattern ids that matched */
 };

@@ -63,6 +63,11 @@ static uint32_t crc32c(const struct rte_mbuf *mbuf, uint32_t off, uint32_t len, 
 	return ~crc;
 }
 
+uint32_t sp_checksum_sctp(const struct rte_mbuf *mbuf, uint32_t off, uint32_t len)
+{
+	return crc32c(mbuf, off, len, SP_SCTP_CHECKSUM_OFFSET);
+}
+
 static bool sctp_ok(const struct rte_mbuf *mbuf, uint32_t off, uint32_t len)
 {
 	uint32_t copy, carried;

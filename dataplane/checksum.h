@@ -59,8 +59,34 @@ static inline uint16_t sp_checksum_fold(uint64_t sum)
 	return (uint16_t)sum;
 }
 
+/*
+ * The running sum of bytes that begin `offset` bytes into what is summed, from their sum as if they began it: at an odd offset each byte is
+ * in the other half of its word (RFC 1071 2 (B)).
+ */
+static inline uint64_t sp_checksum_at(uint64_t sum, size_t offset)
+{
+	return offset & 1 ? rte_bswap16(sp_checksum_fold(sum)) : sum;
+}
+
+/*
+ * The checksum after part of what it covers was changed: RFC 1624 3 eqn. 3, HC' = ~(~HC + ~m + m'). `checksum` and the result as they stand
+ * in memory; old_sum and new_sum are running sums (sp_checksum_add, sp_checksum_at) of the bytes before and after, which may be any that
+ * changed, the pseudo-header's included.
+ *
+ * UDP over IPv4 says with 0 that there is no checksum, which must be left alone, and a result of 0 is sent as 0xffff (RFC 768).
+ */
+static inline uint16_t sp_checksum_mend(uint16_t checksum, uint64_t old_sum, uint64_t new_sum)
+{
+	uint64_t sum = sp_checksum_join(sp_checksum_join((uint16_t)~checksum, ~old_sum), new_sum);
+
+	return (uint16_t)~sp_checksum_fold(sum);
+}
+
 /* Adds bytes [off, off + len) of a packet, whatever its segmentation; the range must lie inside. Any alignment, any segment length. */
 uint64_t sp_checksum_add_mbuf(uint64_t sum, const struct rte_mbuf *mbuf, uint32_t off, uint32_t len);
+
+/* The CRC32c of an SCTP packet of `len` bytes at `off`, its checksum field taken as zero; little endian in the packet (RFC 9260 A). */
+uint32_t sp_checksum_sctp(const struct rte_mbuf *mbuf, uint32_t off, uint32_t len);
 
 /*
  * Adds the pseudo-header of IPv4 (RFC 9293 3.1) or IPv6 (RFC 8200 8.1). `addresses` is source then destination as they stand in the

@@ -8,11 +8,13 @@
 #include <rte_tcp.h>
 #include <string.h>
 
+#include "dataplane/nat.h"
 #include "dataplane/nd.h"
 #include "dataplane/session_tcp.h"
 #include "dataplane/stages.h"
 #include "dataplane/syn_proxy.h"
 #include "rules/miss.h"
+#include "rules/self.h"
 
 static void view_packet(struct sp_worker *worker, unsigned int i, struct sp_packet_view *view)
 {
@@ -93,15 +95,18 @@ static void deny(
 }
 
 /* What the default says; frames that are not IP, and ICMP errors of no session, have reasons of their own. */
-static void decide_default(struct sp_worker *worker, unsigned int i)
+static void decide_default(struct sp_worker *worker, unsigned int i, const struct sp_match *match)
 {
 	const struct sp_ruleset *ruleset = worker->live->ruleset;
 	const struct sp_packet *packet = &worker->burst.packet[i];
 	enum sp_drop_reason reason = SP_DROP_DEFAULT;
+	enum sp_self_default self = SP_SELF_NOT;
 
 	worker->burst.slot[i] = SP_RULE_SLOT_DEFAULT;
 	count_hit(worker, SP_RULE_SLOT_DEFAULT);
-	if (ruleset->default_action == SP_ACTION_ALLOW) {
+	if (worker->dataplane->routing != NULL)
+		self = sp_self_default(match, worker->dataplane->zone_self);
+	if (self == SP_SELF_ALLOWS || (self == SP_SELF_NOT && ruleset->default_action == SP_ACTION_ALLOW)) {
 		sp_admit_packet(worker, i, NULL);
 		return;
 	}
@@ -109,7 +114,7 @@ static void decide_default(struct sp_worker *worker, unsigned int i)
 		reason = SP_DROP_ROUTE_NON_IP;
 	else if (packet->kind == SP_KIND_ICMP_ERROR)
 		reason = SP_DROP_ICMP_NO_SESSION;
-	deny(worker, i, ruleset->default_action, reason, NULL, ruleset->default_log);
+	deny(worker, i, self == SP_SELF_DROPS ? SP_ACTION_DROP : ruleset->default_action, reason, NULL, ruleset->default_log);
 }
 
 static void decide_rule(struct sp_worker *worker, unsigned int i, const struct sp_hot_rule *rule)
@@ -133,11 +138,15 @@ static bool has_session_now(struct sp_worker *worker, unsigned int i)
 
 	if (packet->kind == SP_KIND_NON_IP)
 		return false;
-	burst->session[i] = sp_session_find(worker->sessions, &packet->key, packet->hash);
+	burst->session[i] = sp_session_find_packet(worker->sessions, packet);
 	if (burst->session[i] == SP_SESSION_NONE)
 		return false;
 	sp_state_packet(worker, i, burst->n);
-	return burst->session[i] != SP_SESSION_NONE;
+	if (burst->session[i] == SP_SESSION_NONE)
+		return false;
+	if (unlikely(worker->live->nat != NULL))
+		sp_nat_hit(worker, i);
+	return true;
 }
 
 /* What the search for the rule that decides a miss found. */
@@ -167,7 +176,7 @@ static void decide(struct sp_worker *worker, unsigned int i, const struct sp_mat
 	if (builtin)
 		return;
 	if (answer->index == SP_RULE_NONE)
-		decide_default(worker, i);
+		decide_default(worker, i, match);
 	else
 		decide_rule(worker, i, &ruleset->rules[answer->index]);
 }

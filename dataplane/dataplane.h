@@ -19,26 +19,37 @@
 #include "rules/policy.h"
 #include "rules/ruleset.h"
 
-#define SP_NO_PORT 0xffff
+#define SP_NO_PORT   0xffff
+#define SP_WAY_ROUTE 0xfffe /* route mode: wherever the destination is routed to (sp_tx_queue) */
 
-/* A port: written at start (link_up and paused also by the control thread), read by workers. */
+enum sp_mode { SP_MODE_WIRE, SP_MODE_ROUTE };
+
+/*
+ * A port: written at start (link_up and paused also by the control thread), read by workers. In route mode Linux's side of each link, its
+ * TAP, is one, too: what Linux sends comes in by it.
+ */
 struct sp_port {
 	uint16_t ethdev;          /* DPDK port id */
 	uint16_t index;           /* in dataplane->ports */
 	uint16_t peer;            /* index of the other half of the wire pair; SP_NO_PORT */
 	uint16_t domain;          /* wire pair number: same for both halves */
-	uint16_t n_queues;        /* rx queues; queue q is polled by worker (q + domain) % n_workers */
+	uint16_t n_queues;        /* rx queues; see first_worker */
 	uint16_t n_tx_queues;     /* n_workers, or 1: then tx_ring must be set by sp_port_share_tx */
 	struct rte_ring *tx_ring; /* packets of workers without a tx queue here, for worker 0 to send; NULL when each has its own */
 	uint8_t checksum;         /* enum sp_checksum_policy */
 	bool pass_link;           /* wire mode: a peer whose link is down gets no packets */
+	bool all_frames;          /* wire mode: frames for other MAC addresses are taken, too */
 	uint32_t link_up;         /* 0 or 1; relaxed */
 	uint32_t paused;          /* 0 or 1; atomic: the control thread has the device, workers neither take from it nor send */
 	char name[32];
 	char device[128]; /* as configured, without secrets */
 	uint8_t mac[6];
 	uint16_t mtu;
-	uint8_t zone[4096]; /* zone index of frames with this outer VLAN id (0: untagged); SP_MATCH_NO_ZONE */
+	bool kernel;           /* Linux's side of a link: link[0]; index is that of the link's port */
+	uint16_t first_worker; /* queue q is polled by worker (q + first_worker) % n_workers */
+	uint16_t vlan_apart;   /* bits of a VLAN id that do not belong to the session key: none in wire mode, all in route mode */
+	uint16_t link[4096];   /* route mode: index of the link of frames with this VLAN id; SP_NO_LINK */
+	uint8_t zone[4096];    /* zone index of frames with this outer VLAN id (0: untagged); SP_MATCH_NO_ZONE */
 };
 
 /* What workers load once a burst: a ruleset and the scratch that its databases need, published and retired as one. */
@@ -46,9 +57,10 @@ struct sp_live {
 	struct sp_ruleset *ruleset;            /* owned */
 	hs_scratch_t *scratch[SP_WORKERS_MAX]; /* owned; NULL when the ruleset inspects nothing */
 	unsigned int n_workers;
-	uint32_t keep_from;     /* sessions of this generation and later stay as they are; older ones are judged (rematch.h) */
-	bool strict;            /* only those stay whose rule is unchanged */
-	uint32_t *rule_of_slot; /* owned: rule table slot → index of the rule in this ruleset, SP_RULE_NONE when it is not in it */
+	uint32_t keep_from;       /* sessions of this generation and later stay as they are; older ones are judged (rematch.h) */
+	bool strict;              /* only those stay whose rule is unchanged */
+	struct sp_nat_rules *nat; /* owned: its nat list (nat.h); NULL when it translates nothing */
+	uint32_t *rule_of_slot;   /* owned: rule table slot → index of the rule in this ruleset, SP_RULE_NONE when it is not in it */
 	uint32_t n_slots;
 };
 
@@ -78,10 +90,17 @@ int sp_port_share_tx(struct sp_port *port, int socket);
 
 struct sp_worker;
 struct sp_capture_set;
+struct sp_routing;
+struct sp_nat;
+struct sp_nat_rules;
 
 struct sp_dataplane {
 	struct sp_port ports[SP_PORTS_MAX];
 	unsigned int n_ports;
+	struct sp_routing *routing;   /* NULL in wire mode */
+	struct sp_port *kernel_ports; /* route mode: Linux's side of each link, by its index */
+	struct sp_nat *nat;           /* NULL until rules translate (nat.h) */
+	uint8_t zone_self;            /* route mode: the zone of the firewall itself */
 	struct sp_worker *workers[SP_WORKERS_MAX];
 	unsigned int n_workers;
 	struct sp_live *live;            /* workers load-acquire it once a burst; never NULL while they run */
@@ -101,6 +120,21 @@ struct sp_dataplane {
 	uint32_t stop;             /* set to leave the loops; relaxed */
 	uint32_t stopped, drained; /* workers that left their rx queues after `stop`, and whose rings are empty; atomic */
 };
+
+/* Names a port among all of them, Linux's sides of links included: its index, or SP_PORTS_MAX + link. Answers go that way, and packets that
+ * one worker hands to another bear it in mbuf->port. */
+static inline uint16_t sp_port_way(const struct sp_port *port)
+{
+	return port->kernel ? (uint16_t)(SP_PORTS_MAX + port->link[0]) : port->index;
+}
+
+/* In mbuf->port between workers, besides the way: it was handed on, and stays where it comes to. */
+#define SP_WAY_ON 0x8000u
+
+static inline const struct sp_port *sp_way_port(const struct sp_dataplane *dataplane, uint16_t way)
+{
+	return way < SP_PORTS_MAX ? &dataplane->ports[way] : &dataplane->kernel_ports[way - SP_PORTS_MAX];
+}
 
 /* Wall clock in ns since the epoch of a TSC value. Any thread. */
 uint64_t sp_wall_ns(const struct sp_dataplane *dataplane, uint64_t tsc);

@@ -60,8 +60,8 @@ void sp_drop_note(struct sp_worker *worker, unsigned int i)
 	end(record);
 }
 
-void sp_drop_note_fragment(struct sp_worker *worker, const struct rte_mbuf *mbuf, const struct sp_key *key, uint8_t zone, uint16_t port,
-	enum sp_drop_reason reason)
+void sp_drop_note_packet(
+	struct sp_worker *worker, const struct rte_mbuf *mbuf, const struct sp_packet *packet, uint16_t port, enum sp_drop_reason reason)
 {
 	struct sp_drop_record *record = begin(worker->drops, reason);
 
@@ -72,13 +72,24 @@ void sp_drop_note_fragment(struct sp_worker *worker, const struct rte_mbuf *mbuf
 	record->verdict = SP_VERDICT_DROP;
 	record->has_rule = false;
 	record->rule = 0;
-	record->zone_from = zone;
-	record->zone_to = SP_MATCH_NO_ZONE;
-	record->tcp_flags = 0;
-	record->kind = key->family == SP_FAMILY_NONE ? SP_KIND_NON_IP : SP_KIND_FRAGMENT;
-	record->key = *key;
+	record->zone_from = packet->zone_from;
+	record->zone_to = packet->zone_to;
+	record->tcp_flags = packet->tcp_flags;
+	record->kind = packet->kind;
+	record->key = packet->key;
 	set_frame(record, mbuf);
 	end(record);
+}
+
+void sp_drop_note_fragment(struct sp_worker *worker, const struct rte_mbuf *mbuf, const struct sp_key *key, uint8_t zone, uint16_t port,
+	enum sp_drop_reason reason)
+{
+	const struct sp_packet packet = {.key = *key,
+		.kind = key->family == SP_FAMILY_NONE ? SP_KIND_NON_IP : SP_KIND_FRAGMENT,
+		.zone_from = zone,
+		.zone_to = SP_MATCH_NO_ZONE};
+
+	sp_drop_note_packet(worker, mbuf, &packet, port, reason);
 }
 
 void sp_drop_note_mbuf(struct sp_worker *worker, const struct rte_mbuf *mbuf, uint16_t port, enum sp_drop_reason reason)

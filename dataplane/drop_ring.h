@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/burst.h"
 #include "dataplane/key.h"
 #include "dataplane/verdict.h"
 
@@ -49,6 +50,10 @@ void sp_drop_note(struct sp_worker *worker, unsigned int i);
 
 /* Remembers a packet that is dropped outside a burst. Worker only. */
 void sp_drop_note_mbuf(struct sp_worker *worker, const struct rte_mbuf *mbuf, uint16_t port, enum sp_drop_reason reason);
+
+/* The same for one that was in a burst before, as parsed then. Worker only. */
+void sp_drop_note_packet(
+	struct sp_worker *worker, const struct rte_mbuf *mbuf, const struct sp_packet *packet, uint16_t port, enum sp_drop_reason reason);
 
 /* Remembers a fragment that waited; `key` holds what all fragments of its datagram have in common. Worker only. */
 void sp_drop_note_fragment(struct sp_worker *worker, const struct rte_mbuf *mbuf, const struct sp_key *key, uint8_t zone, uint16_t port,

@@ -12,7 +12,7 @@
 
 #include "dataplane/key.h"
 
-enum sp_event_type { SP_EVENT_FLOW_START, SP_EVENT_FLOW_END, SP_EVENT_DROP, SP_EVENT_ALERT, SP_EVENT_DEFENCE };
+enum sp_event_type { SP_EVENT_FLOW_START, SP_EVENT_FLOW_END, SP_EVENT_DROP, SP_EVENT_ALERT, SP_EVENT_DEFENCE, SP_EVENT_NAT };
 
 enum sp_flow_end {
 	SP_END_TIMEOUT,
@@ -30,12 +30,13 @@ extern const char *const sp_flow_end_names[SP_END_COUNT]; /* "timeout", "tcp", "
 #define SP_EVENT_RING_SIZE 8192 /* records a worker */
 
 struct sp_event {
-	uint64_t tsc;       /* when, in TSC cycles */
-	struct sp_key key;  /* the opener's tuple (flow), the packet's (drop, alert) */
-	uint64_t flow_id;   /* stable over a session's life; 0 without one */
-	uint32_t rule;      /* rule id; 0: the default or none */
-	uint32_t signature; /* alert: pattern id */
-	uint64_t bytes[2];  /* flow end; defence: what is measured, and its threshold */
+	uint64_t tsc;        /* when, in TSC cycles */
+	struct sp_key key;   /* the opener's tuple (flow), the packet's (drop, alert); nat: from the inside end to the external one */
+	struct sp_key reply; /* flow: the tuple of answers; another one than key reversed when the session is translated */
+	uint64_t flow_id;    /* stable over a session's life; 0 without one */
+	uint32_t rule;       /* rule id; 0: the default or none; nat: id of the entry */
+	uint32_t signature;  /* alert: pattern id */
+	uint64_t bytes[2];   /* flow end; defence: what is measured, and its threshold; nat: ports of a block, 0 */
 	uint32_t packets[2];
 	uint32_t age_ms;     /* flow end */
 	uint32_t suppressed; /* events of the same rule, kind and worker that its log rate withheld since the one before */
@@ -43,7 +44,7 @@ struct sp_event {
 	uint8_t type;        /* enum sp_event_type */
 	uint8_t reason;      /* enum sp_drop_reason */
 	uint8_t verdict;     /* enum sp_verdict of the packet */
-	uint8_t why;         /* flow end: enum sp_flow_end; defence: enum sp_defence */
+	uint8_t why;         /* flow end: enum sp_flow_end; defence: enum sp_defence; nat: enum sp_nat_event */
 	uint16_t length;     /* frame bytes of the packet (drop, alert) */
 	uint8_t state;       /* flow end: enum sp_session_state_id; defence: 1 engaged, 0 disengaged */
 	uint8_t worker;

@@ -2,7 +2,10 @@
 /*
  * The end of a burst: what was dropped is counted under its one reason and freed, what was rejected is answered, rules get their counts.
  */
+#include <netinet/in.h>
+
 #include "dataplane/reject.h"
+#include "dataplane/router_error.h"
 #include "dataplane/stages.h"
 
 /* Answers are bounded a worker, so that a flood of rejected packets does not become a flood of answers (RFC 1812 4.3.2.8). */
@@ -22,21 +25,52 @@ static bool may_answer(struct sp_worker *worker)
 	return true;
 }
 
+/* The answer of a rule, or of whoever judges as one. Linux is answered in the name of the packet's receiver: it takes nothing from itself.
+ */
+static struct rte_mbuf *refuse(struct sp_worker *worker, unsigned int i, const struct sp_port *port)
+{
+	const struct sp_burst *burst = &worker->burst;
+	const struct sp_packet *packet = &burst->packet[i];
+
+	if (!sp_reject_is_answerable(packet) || !may_answer(worker))
+		return NULL;
+	if (worker->dataplane->routing == NULL || port->kernel)
+		return sp_reject_build(worker->pool, burst->mbuf[i], packet);
+	if (packet->key.proto != IPPROTO_TCP)
+		return sp_router_error_of(worker, i);
+	return sp_router_may_answer(worker, &packet->key) ? sp_reject_build(worker->pool, burst->mbuf[i], packet) : NULL;
+}
+
+/* The error of a router that does not forward a packet. Linux has routed what it sends itself. */
+static struct rte_mbuf *report(struct sp_worker *worker, unsigned int i, const struct sp_port *port)
+{
+	const struct sp_dataplane *dataplane = worker->dataplane;
+	const struct sp_packet *packet = &worker->burst.packet[i];
+	bool path_mtu = worker->burst.reason[i] == SP_DROP_ROUTE_MTU;
+
+	if (port->kernel || !sp_reject_is_answerable(packet))
+		return NULL;
+	if (!sp_error_rate_take(&worker->error_rate, &packet->key, path_mtu, dataplane->routing->config.errors, dataplane->n_workers,
+		    sp_burst_ns(worker)))
+		return NULL;
+	return sp_router_error_of(worker, i);
+}
+
 static void answer(struct sp_worker *worker, unsigned int i, const struct sp_port *port)
 {
-	struct rte_mbuf *built = NULL;
+	struct sp_stats *stats = &worker->stats;
+	bool is_error = sp_is_router_error((enum sp_drop_reason)worker->burst.reason[i]);
+	struct rte_mbuf *built = is_error ? report(worker, i, port) : refuse(worker, i, port);
 
-	if (may_answer(worker))
-		built = sp_reject_build(worker->pool, worker->burst.mbuf[i], &worker->burst.packet[i]);
 	if (built == NULL) {
-		sp_count(&worker->stats.rejects_suppressed, 1);
+		sp_count(is_error ? &stats->errors_suppressed : &stats->rejects_suppressed, 1);
 		return;
 	}
-	sp_count(&worker->stats.built, 1);
-	sp_count(&worker->stats.rejects_built, 1);
-	if (unlikely(worker->captures != NULL))
+	sp_count(&stats->built, 1);
+	sp_count(is_error ? &stats->errors_built : &stats->rejects_built, 1);
+	if (unlikely(worker->captures != NULL) && !port->kernel)
 		sp_capture_mbuf(worker, built, SP_CAPTURE_TX, port->index, SP_DROP_NONE);
-	sp_tx_queue(worker, port->index, built);
+	sp_tx_queue(worker, sp_port_way(port), built);
 }
 
 static inline void count_slot(struct sp_worker *worker, uint32_t slot, uint32_t packets, uint64_t bytes)

@@ -6,6 +6,8 @@
 #include <rte_ethdev.h>
 #include <stdio.h>
 
+#include "dataplane/kernel_way.h"
+#include "dataplane/output.h"
 #include "dataplane/stages.h"
 
 /* Bursts that a NIC may refuse to take whole before the rest is dropped: a link that stalls must not stall the worker. */
@@ -65,6 +67,15 @@ static void forward_run(struct sp_worker *worker, uint16_t egress, const uint8_t
 	sp_count(&worker->stats.tx_held, n);
 }
 
+static void send_piece(struct sp_worker *worker, unsigned int i)
+{
+	struct sp_burst *burst = &worker->burst;
+
+	if (worker->captures != NULL)
+		sp_capture_packet(worker, i, SP_CAPTURE_TX, burst->egress[i]);
+	sp_tx_queue(worker, burst->egress[i], burst->mbuf[i]);
+}
+
 /* What was put together leaves in the pieces that it came in. */
 static void forward_datagram(struct sp_worker *worker, unsigned int i)
 {
@@ -76,10 +87,10 @@ static void forward_datagram(struct sp_worker *worker, unsigned int i)
 		return;
 	}
 	burst->verdict[i] = SP_VERDICT_ALLOW;
-	sp_fragments_send(worker, i, burst->egress[i]);
+	sp_fragments_send(worker, i, send_piece);
 }
 
-void sp_forward_burst(struct sp_worker *worker)
+static void forward_wired(struct sp_worker *worker)
 {
 	struct sp_burst *burst = &worker->burst;
 	uint8_t run[SP_BURST_MAX];
@@ -104,10 +115,26 @@ void sp_forward_burst(struct sp_worker *worker)
 		forward_run(worker, burst->egress[run[0]], run, n);
 }
 
+void sp_forward_burst(struct sp_worker *worker)
+{
+	if (worker->dataplane->routing != NULL)
+		sp_output_burst(worker);
+	else
+		forward_wired(worker);
+}
+
 void sp_tx_queue(struct sp_worker *worker, unsigned int port, struct rte_mbuf *mbuf)
 {
 	struct sp_tx_buffer *tx = &worker->tx[port];
 
+	if (unlikely(port == SP_WAY_ROUTE)) {
+		sp_output_built(worker, mbuf);
+		return;
+	}
+	if (unlikely(port >= SP_PORTS_MAX)) {
+		sp_kernel_send_up(worker, (uint16_t)(port - SP_PORTS_MAX), mbuf);
+		return;
+	}
 	if (tx->n == SP_TX_BUFFER)
 		sp_tx_flush(worker, port);
 	tx->bytes += mbuf->pkt_len;

@@ -10,6 +10,7 @@
 #include "dataplane/fragment.h"
 
 #include "dataplane/fragment_chain.h"
+#include "dataplane/nat.h"
 #include "dataplane/parse_internal.h"
 #include "dataplane/stages.h"
 
@@ -21,7 +22,7 @@ struct fragment {
 	bool more;
 };
 
-static void read_fragment(const struct sp_burst *burst, unsigned int i, struct fragment *fragment)
+static void read_fragment(const struct sp_burst *burst, unsigned int i, bool routed, struct fragment *fragment)
 {
 	const struct sp_packet *packet = &burst->packet[i];
 	uint8_t copy[SP_FRAGMENT_BYTES];
@@ -31,6 +32,10 @@ static void read_fragment(const struct sp_burst *burst, unsigned int i, struct f
 	 * header, which only the first one's counts of (RFC 8200 4.5). */
 	fragment->name.key = packet->key;
 	fragment->name.key.domain = burst->port;
+	if (routed) {
+		fragment->name.key.vlan = burst->link[i];
+		fragment->name.key.vlan_inner = burst->way != burst->port;
+	}
 	if (packet->key.family == SP_FAMILY_IPV4) {
 		const uint8_t *p = rte_pktmbuf_read(burst->mbuf[i], packet->l3_off + SP_IPV4_ID_OFFSET, 4, copy);
 
@@ -65,6 +70,8 @@ static void drop_waiting(struct sp_worker *worker, const struct sp_datagram *dat
 	struct sp_key key = datagram->name.key;
 
 	key.domain = worker->dataplane->ports[port].domain;
+	if (worker->dataplane->routing != NULL)
+		key.vlan = key.vlan_inner = 0;
 	sp_count(&worker->stats.drops[reason], 1);
 	sp_count(&worker->stats.ports[port].drops, 1);
 	sp_count(&worker->stats.fragments_held, -UINT64_C(1));
@@ -275,7 +282,7 @@ static void hand_over(struct sp_worker *worker, const struct sp_port *port, unsi
 {
 	struct sp_burst *burst = &worker->burst;
 
-	burst->mbuf[i]->port = port->index;
+	burst->mbuf[i]->port = sp_port_way(port);
 	if (rte_ring_sp_enqueue(worker->dataplane->workers[to]->handover[worker->index], burst->mbuf[i]) != 0) {
 		sp_burst_drop(burst, i, SP_DROP_QUEUE_HANDOVER);
 		return;
@@ -302,7 +309,7 @@ uint32_t sp_fragments_burst(struct sp_worker *worker, const struct sp_port *port
 
 		if (burst->verdict[i] != SP_VERDICT_GOING)
 			continue;
-		read_fragment(burst, i, &fragment);
+		read_fragment(burst, i, worker->dataplane->routing != NULL, &fragment);
 		/* The table's buckets come from the low half. */
 		to = (unsigned int)((fragment.hash >> 32) * n_workers >> 32);
 		if (!handed && to != worker->index) {
@@ -344,7 +351,7 @@ static void tell(struct sp_worker *worker, unsigned int i)
 		fragments->fate(fragments->fate_context, worker->burst.mbuf[i], &worker->burst, i, worker->burst.reason[i]);
 }
 
-void sp_fragments_send(struct sp_worker *worker, unsigned int i, uint16_t port)
+void sp_fragments_send(struct sp_worker *worker, unsigned int i, sp_fragment_send_fn send)
 {
 	struct sp_burst *burst = &worker->burst;
 	struct rte_mbuf *rest = burst->mbuf[i];
@@ -353,10 +360,10 @@ void sp_fragments_send(struct sp_worker *worker, unsigned int i, uint16_t port)
 	add_delta(worker, (int64_t)sp_fragments_count(rest, &wire) - 1);
 	while (rest != NULL) {
 		burst->mbuf[i] = sp_datagram_split(rest, &rest);
-		if (worker->captures != NULL)
-			sp_capture_packet(worker, i, SP_CAPTURE_TX, port);
 		tell(worker, i);
-		sp_tx_queue(worker, port, burst->mbuf[i]);
+		if (unlikely(burst->translated >> i & 1))
+			sp_nat_rewrite_piece(worker, i);
+		send(worker, i);
 	}
 }
 

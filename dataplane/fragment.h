@@ -81,8 +81,11 @@ bool sp_is_datagram(const struct rte_mbuf *mbuf);
 /* Fragments of a datagram; *wire gets the sum of the lengths of their frames as they came. Any thread that owns it. */
 unsigned int sp_fragments_count(const struct rte_mbuf *datagram, uint32_t *wire);
 
-/* Sends the fragments of datagram i of the burst, in order and as they came, by this port. Worker only. */
-void sp_fragments_send(struct sp_worker *worker, unsigned int i, uint16_t port);
+/* Sends one fragment, which is burst->mbuf[i] for so long, and owns it. */
+typedef void (*sp_fragment_send_fn)(struct sp_worker *worker, unsigned int i);
+
+/* Sends the fragments of datagram i of the burst, in order and as they came. Worker only. */
+void sp_fragments_send(struct sp_worker *worker, unsigned int i, sp_fragment_send_fn send);
 
 /* Frees datagram i of the burst, which was counted as dropped or consumed. Worker only. */
 void sp_fragments_discard(struct sp_worker *worker, unsigned int i);

@@ -11,6 +11,9 @@
 #define FRAME_BYTES_MIN 60 /* of Ethernet, without FCS */
 #define COMPARE_BYTES   256
 
+#define IPV4_FLAGS_OFFSET  6
+#define IPV4_DONT_FRAGMENT 0x40
+
 /* In the first mbuf of each piece. */
 struct note {
 	uint16_t data;     /* where the piece's data begin in its frame */
@@ -158,4 +161,24 @@ unsigned int sp_fragments_count(const struct rte_mbuf *datagram, uint32_t *wire)
 			chain = chain->next;
 	}
 	return n;
+}
+
+/* Later pieces have their headers before their data; they stay contiguous with it. */
+bool sp_datagram_exceeds_mtu(const struct rte_mbuf *chain, uint16_t mtu)
+{
+	const struct rte_mbuf *piece = chain;
+
+	while (piece != NULL) {
+		const struct note *note = note_of(piece);
+		const uint8_t *ip = rte_pktmbuf_mtod(piece, const uint8_t *) - (piece == chain ? 0 : note->data) + note->l3;
+		uint32_t bytes = piece == chain ? 0 : (uint32_t)note->data;
+
+		for (unsigned int i = 0; i < note->segments && piece != NULL; i++) {
+			bytes += piece->data_len;
+			piece = piece->next;
+		}
+		if (bytes - note->l3 > mtu && (ip[0] >> 4 == 6 || ip[IPV4_FLAGS_OFFSET] & IPV4_DONT_FRAGMENT))
+			return true;
+	}
+	return false;
 }

@@ -26,6 +26,9 @@ struct rte_mbuf *sp_datagram_join(const struct sp_piece *piece, unsigned int n);
 /* Takes the first piece off the chain, as it was copied; *rest is the chain of the others, or NULL. */
 struct rte_mbuf *sp_datagram_split(struct rte_mbuf *chain, struct rte_mbuf **rest);
 
+/* Whether a piece of the datagram is longer than `mtu` and may not be fragmented further: IPv6, or "don't fragment". */
+bool sp_datagram_exceeds_mtu(const struct rte_mbuf *chain, uint16_t mtu);
+
 /* Bytes of layer 3 before the piece's data. */
 uint32_t sp_piece_headers(const struct sp_piece *piece);
 

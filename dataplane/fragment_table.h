@@ -18,7 +18,8 @@ struct sp_piece {
 	uint16_t start, bytes;
 };
 
-/* What the pieces of a datagram have in common. `key` holds no ports; its domain is the ingress port, so that all come from there. */
+/* What the pieces of a datagram have in common. `key` holds no ports; its domain is the ingress port, so that all come from there; in
+ * route mode its VLAN is the link, and the inner one whether they came from Linux. */
 struct sp_datagram_key {
 	struct sp_key key;
 	uint32_t id; /* as in the header */

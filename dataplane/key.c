@@ -93,3 +93,24 @@ void sp_key_reverse(const struct sp_key *key, struct sp_key *out)
 		reversed.aux = (uint16_t)(reply_type(key->family, (uint8_t)(key->aux >> 8)) << 8 | (key->aux & 0xff));
 	*out = reversed;
 }
+
+/* The type that a reply answers; others stay. */
+static uint8_t query_type(uint8_t family, uint8_t type)
+{
+	if (!sp_icmp_is_reply(family, type))
+		return type;
+	if (family == SP_FAMILY_IPV6)
+		return ICMP6_ECHO;
+	return type == ICMP_ECHO_REPLY ? ICMP_ECHO_REQUEST : ICMP_TIMESTAMP_REQUEST;
+}
+
+void sp_key_answered(const struct sp_key *key, struct sp_key *out)
+{
+	const uint8_t type = (uint8_t)(key->aux >> 8);
+	const bool reply = is_icmp(key) && sp_icmp_is_reply(key->family, type);
+	const uint16_t aux = (uint16_t)(query_type(key->family, type) << 8 | (key->aux & 0xff));
+
+	sp_key_reverse(key, out);
+	if (reply)
+		out->aux = aux;
+}

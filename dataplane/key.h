@@ -136,6 +136,9 @@ static inline uint64_t sp_key_hash(const struct sp_key *key)
  */
 void sp_key_reverse(const struct sp_key *key, struct sp_key *out);
 
+/* The key of packets that `key` answers, or that answer it: as sp_key_reverse, and ICMP replies are turned into their queries, too. */
+void sp_key_answered(const struct sp_key *key, struct sp_key *out);
+
 /* Whether aux is an ICMP or ICMPv6 query that has a reply, and whether it is such a reply. */
 bool sp_icmp_is_query(uint8_t family, uint8_t type);
 bool sp_icmp_is_reply(uint8_t family, uint8_t type);

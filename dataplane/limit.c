@@ -116,26 +116,6 @@ static uint8_t take_shared(uint64_t *bucket, const struct gcra *g)
 
 /* --- fingerprints ------------------------------------------------------------------------------------------------------------ */
 
-/* SipHash-1-3 (Aumasson, Bernstein 2012) of three words. */
-static uint64_t sip_hash(const uint64_t secret[2], const uint64_t words[3])
-{
-	uint64_t v[4] = {secret[0] ^ 0x736f6d6570736575u, secret[1] ^ 0x646f72616e646f6du, secret[0] ^ 0x6c7967656e657261u,
-		secret[1] ^ 0x7465646279746573u};
-	const uint64_t last = (uint64_t)24 << 56;
-
-	for (unsigned int i = 0; i < 4; i++) {
-		uint64_t word = i < 3 ? words[i] : last;
-
-		v[3] ^= word;
-		sp_siphash_round(v);
-		v[0] ^= word;
-	}
-	v[2] ^= 0xff;
-	for (unsigned int i = 0; i < 3; i++)
-		sp_siphash_round(v);
-	return v[0] ^ v[1] ^ v[2] ^ v[3];
-}
-
 /* The source of a rule: its address cut to the prefix. Never 0, TENTATIVE never set. */
 static uint64_t fingerprint(
 	const struct sp_limit_table *table, uint32_t slot, const struct sp_addr *src, unsigned int bits4, unsigned int bits6)
@@ -149,7 +129,7 @@ static uint64_t fingerprint(
 		masked[bits / 8] = src->b[bits / 8] & (uint8_t)(0xff00 >> bits % 8);
 	memcpy(words, masked, sizeof(masked));
 	words[2] = slot | (uint64_t)src->family << 32 | (uint64_t)bits << 40;
-	hash = sip_hash(table->secret, words) & ~(uint64_t)TENTATIVE;
+	hash = sp_siphash_rounds(table->secret, words, RTE_DIM(words), 1, 3) & ~(uint64_t)TENTATIVE;
 	return hash != 0 ? hash : TENTATIVE << 1;
 }
 

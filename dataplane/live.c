@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "dataplane/dataplane.h"
+#include "dataplane/nat.h"
 
 static int make_slot_map(struct sp_live *live)
 {
@@ -72,6 +73,7 @@ void sp_live_free(struct sp_live *live)
 		return;
 	for (unsigned int w = 0; w < live->n_workers; w++)
 		hs_free_scratch(live->scratch[w]);
+	sp_nat_rules_free(live->nat);
 	free(live->rule_of_slot);
 	sp_ruleset_free(live->ruleset);
 	free(live);

@@ -62,21 +62,40 @@ static void from_error(const struct sp_burst *burst, unsigned int i, struct sp_m
 	memcpy(match->dst.b, addrs + addr_bytes, addr_bytes);
 }
 
+/* Rules see the translated destination: `leaves` is the key with which a packet of the opener leaves. */
+static void to_server(const struct sp_key *leaves, struct sp_match *match)
+{
+	if (leaves->family == SP_FAMILY_IPV4)
+		memcpy(match->dst.b, &leaves->v4.dst, 4);
+	else
+		memcpy(match->dst.b, leaves->v6.dst, 16);
+	if (leaves->proto != PROTO_ICMP && leaves->proto != PROTO_ICMPV6)
+		match->dport = rte_be_to_cpu_16(leaves->dport);
+}
+
 void sp_match_from_packet(const struct sp_burst *burst, unsigned int i, struct sp_match *match)
 {
 	const struct sp_packet *packet = &burst->packet[i];
 
-	if (packet->kind == SP_KIND_ICMP_ERROR)
+	if (packet->kind == SP_KIND_ICMP_ERROR) {
 		from_error(burst, i, match);
-	else
-		sp_match_from_key(&packet->key, packet->zone_from, packet->zone_to, match);
+		return;
+	}
+	sp_match_from_key(&packet->key, packet->zone_from, packet->zone_to, match);
+	if (unlikely(burst->translated >> i & 1))
+		to_server(&burst->leaves[i], match);
 }
 
 void sp_match_from_session(const struct sp_sessions *sessions, uint32_t ref, struct sp_match *match)
 {
 	const struct sp_session_state *state = sp_session_state((struct sp_sessions *)(uintptr_t)sessions, ref);
-	struct sp_key key;
+	struct sp_key key, leaves;
 
 	sp_session_original(sessions, ref, &key);
 	sp_match_from_key(&key, state->zone_from, state->zone_to, match);
+	if (likely(!(state->flags & SP_SESSION_NAT)))
+		return;
+	sp_session_reply(sessions, ref, &key);
+	sp_key_reverse(&key, &leaves);
+	to_server(&leaves, match);
 }

@@ -2,41 +2,28 @@
 /*
  * MSS clamping (RFC 9293 3.7.1): lowers option 2 of a SYN in place and mends the checksum incrementally (RFC 1624).
  */
-#include <rte_byteorder.h>
 #include <rte_tcp.h>
-#include <string.h>
 
+#include "dataplane/bytes.h"
+#include "dataplane/checksum.h"
 #include "dataplane/stages.h"
 
 #define TCP_OPTION_END 0
 #define TCP_OPTION_NOP 1
 #define TCP_OPTION_MSS 2
 
-/* ~(~sum + ~old + new), folded, on a word that may straddle: `odd` says it starts at an odd offset of the segment. */
-static rte_be16_t mend_checksum(rte_be16_t checksum, uint16_t old, uint16_t new, bool odd)
-{
-	uint32_t sum;
-
-	if (odd) {
-		old = rte_bswap16(old);
-		new = rte_bswap16(new);
-	}
-	sum = (uint16_t)~rte_be_to_cpu_16(checksum) + (uint16_t)~old + new;
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return rte_cpu_to_be_16((uint16_t)~sum);
-}
-
 static void lower(uint8_t *tcp, unsigned int offset, uint16_t mss)
 {
 	struct rte_tcp_hdr *header = (struct rte_tcp_hdr *)tcp;
-	uint16_t old = (uint16_t)(tcp[offset] << 8 | tcp[offset + 1]);
+	uint16_t old = sp_read_be16(tcp + offset);
+	uint64_t old_sum, new_sum;
 
 	if (old <= mss)
 		return;
-	tcp[offset] = mss >> 8;
-	tcp[offset + 1] = mss & 0xff;
-	header->cksum = mend_checksum(header->cksum, old, mss, offset & 1);
+	old_sum = sp_checksum_at(rte_cpu_to_be_16(old), offset);
+	new_sum = sp_checksum_at(rte_cpu_to_be_16(mss), offset);
+	sp_write_be16(tcp + offset, mss);
+	header->cksum = sp_checksum_mend(header->cksum, old_sum, new_sum);
 }
 
 void sp_mss_clamp(struct rte_mbuf *mbuf, const struct sp_packet *packet, uint16_t mss)

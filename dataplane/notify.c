@@ -109,6 +109,8 @@ void sp_notify_flow(struct sp_worker *worker, uint32_t ref, uint8_t type, enum s
 		return;
 	start_event(worker, &event, type, worker->dataplane->rule_table.ids[state->slot]);
 	sp_session_original(worker->sessions, ref, &event.key);
+	if (unlikely(state->flags & SP_SESSION_NAT))
+		sp_session_reply(worker->sessions, ref, &event.reply);
 	event.flow_id = flow_id(worker, ref);
 	event.why = why;
 	event.state = state->state;

@@ -138,6 +138,8 @@ static enum sp_drop_reason parse_layers(const struct sp_port *port, struct sp_pa
 		return reason;
 	packet->key.domain = port->domain;
 	packet->zone_from = port->zone[packet->key.vlan];
+	packet->key.vlan &= (uint16_t)~port->vlan_apart;
+	packet->key.vlan_inner &= (uint16_t)~port->vlan_apart;
 	if (type != RTE_ETHER_TYPE_IPV4 && type != RTE_ETHER_TYPE_IPV6) {
 		packet->kind = SP_KIND_NON_IP;
 		packet->key.aux = type;
@@ -258,7 +260,7 @@ static __rte_noinline bool fast_ipv4(
 		(dst >> 24) - 1 >= FIRST_RESERVED - 1)
 		return false;
 	proto = ip[SP_IPV4_PROTO_OFFSET];
-	meta = fast_meta(vlan, port->domain, SP_FAMILY_IPV4, proto);
+	meta = fast_meta(vlan & (uint16_t)~port->vlan_apart, port->domain, SP_FAMILY_IPV4, proto);
 	ports = fast_l4(ip + SP_IPV4_BYTES, total - SP_IPV4_BYTES, l3_off + SP_IPV4_BYTES, meta, proto, packet);
 	if (ports == 0)
 		return false;
@@ -288,8 +290,8 @@ static inline bool fast_ipv6(
 	/* Every address that may not be here is multicast, or has eight zero bytes first. */
 	if (ip[SP_IPV6_SRC_OFFSET] == 0xff || address[0] == 0 || address[2] == 0 || (address[0] == address[2] && address[1] == address[3]))
 		return false;
-	if (fast_l4(ip + SP_IPV6_BYTES, length, l3_off + SP_IPV6_BYTES, fast_meta(vlan, port->domain, SP_FAMILY_IPV6, proto), proto,
-		    packet) == 0)
+	if (fast_l4(ip + SP_IPV6_BYTES, length, l3_off + SP_IPV6_BYTES,
+		    fast_meta(vlan & (uint16_t)~port->vlan_apart, port->domain, SP_FAMILY_IPV6, proto), proto, packet) == 0)
 		return false;
 	memcpy(&packet->key.v6, address, sizeof(address));
 	packet->l3_off = (uint8_t)l3_off;

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "dataplane/bytes.h"
 #include "dataplane/parse.h"
 
 #define SP_FRAME_BYTES_MAX 65535u
@@ -164,11 +165,6 @@ static inline uint64_t sp_read_u64(const void *p)
 
 	memcpy(&v, p, sizeof(v));
 	return v;
-}
-
-static inline uint16_t sp_read_be16(const void *p)
-{
-	return rte_be_to_cpu_16(sp_read_u16(p));
 }
 
 #endif

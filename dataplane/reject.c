@@ -39,6 +39,7 @@ struct answer {
 	struct rte_mbuf *mbuf;
 	const struct rte_mbuf *refused;
 	const struct sp_packet *packet;
+	const struct sp_icmp_answer *error; /* NULL: in the name of the packet's receiver */
 	uint8_t *l3, *l4;
 	uint32_t l3_header, l4_bytes;
 };
@@ -66,7 +67,7 @@ static bool addresses_answerable(const struct sp_key *key)
 }
 
 /* RFC 1122 3.2.2 and RFC 4443 2.4 (e), as far as the parsed packet tells. */
-static bool is_answerable(const struct sp_packet *packet)
+bool sp_reject_is_answerable(const struct sp_packet *packet)
 {
 	const struct sp_key *key = &packet->key;
 
@@ -79,8 +80,19 @@ static bool is_answerable(const struct sp_packet *packet)
 	return true;
 }
 
+/* Layer 2 as it was said. */
+static bool copy_ether(struct answer *answer)
+{
+	uint8_t *to = (uint8_t *)rte_pktmbuf_append(answer->mbuf, answer->error->ether_len);
+
+	if (to == NULL)
+		return false;
+	memcpy(to, answer->error->ether, answer->error->ether_len);
+	return true;
+}
+
 /* Layer 2: the refused frame's header with its tags, addresses swapped. False when either address is a group's. */
-static bool write_ether(struct answer *answer)
+static bool mirror_ether(struct answer *answer)
 {
 	uint8_t copy[SP_ETHER_BYTES + SP_VLAN_TAGS_MAX * SP_VLAN_BYTES];
 	uint32_t len = answer->packet->l3_off;
@@ -101,13 +113,21 @@ static bool write_ether(struct answer *answer)
 	return true;
 }
 
+static bool write_ether(struct answer *answer)
+{
+	return answer->error != NULL && answer->error->ether != NULL ? copy_ether(answer) : mirror_ether(answer);
+}
+
 /* Appends layers 3 and 4, the latter zeroed and of l4_bytes; the IP header is whole afterwards. */
 static bool write_ip(struct answer *answer, uint8_t proto, uint32_t l4_bytes)
 {
 	const struct sp_key *key = &answer->packet->key;
 	bool v4 = key->family == SP_FAMILY_IPV4;
+	const uint8_t *source = v4 ? (const uint8_t *)&key->v4.dst : key->v6.dst;
 	uint8_t *ip;
 
+	if (answer->error != NULL)
+		source = answer->error->source;
 	answer->l3_header = v4 ? SP_IPV4_BYTES : SP_IPV6_BYTES;
 	answer->l4_bytes = l4_bytes;
 	ip = (uint8_t *)rte_pktmbuf_append(answer->mbuf, (uint16_t)(answer->l3_header + l4_bytes));
@@ -125,7 +145,7 @@ static bool write_ip(struct answer *answer, uint8_t proto, uint32_t l4_bytes)
 		ip[SP_IPV4_FRAG_OFFSET] = 0x40; /* never fragmented, so that identification 0 is right (RFC 6864 4) */
 		ip[8] = ANSWER_HOPS;
 		ip[SP_IPV4_PROTO_OFFSET] = proto;
-		memcpy(ip + SP_IPV4_SRC_OFFSET, &key->v4.dst, sizeof(key->v4.dst));
+		memcpy(ip + SP_IPV4_SRC_OFFSET, source, SP_IPV4_ADDRESS_BYTES);
 		memcpy(ip + SP_IPV4_SRC_OFFSET + SP_IPV4_ADDRESS_BYTES, &key->v4.src, sizeof(key->v4.src));
 		sum = (uint16_t)~sp_checksum_fold(sp_checksum_add(0, ip, SP_IPV4_BYTES));
 		memcpy(ip + SP_IPV4_SUM_OFFSET, &sum, sizeof(sum));
@@ -136,7 +156,7 @@ static bool write_ip(struct answer *answer, uint8_t proto, uint32_t l4_bytes)
 		memcpy(ip + SP_IPV6_LENGTH_OFFSET, &length, sizeof(length));
 		ip[SP_IPV6_NEXT_OFFSET] = proto;
 		ip[7] = ANSWER_HOPS;
-		memcpy(ip + SP_IPV6_SRC_OFFSET, key->v6.dst, sizeof(key->v6.dst));
+		memcpy(ip + SP_IPV6_SRC_OFFSET, source, SP_IPV6_ADDRESS_BYTES);
 		memcpy(ip + SP_IPV6_DST_OFFSET, key->v6.src, sizeof(key->v6.src));
 	}
 	return true;
@@ -227,7 +247,38 @@ static uint32_t refused_bytes(const struct answer *answer)
 	return RTE_MIN(len, answer->refused->pkt_len - off);
 }
 
-/* Administratively prohibited, quoting as much of the refused packet as the size allows. */
+/* The quoted header with the TTL that the packet came with. */
+static void restore_hops(uint8_t *ip, bool v4, uint8_t hops)
+{
+	uint8_t before[2], *ttl = ip + (v4 ? 8 : 7);
+
+	if (hops == 0)
+		return;
+	/* TTL and protocol are a word of the checksum */
+	memcpy(before, ttl, sizeof(before));
+	*ttl = (uint8_t)(*ttl + hops);
+	if (v4) {
+		uint16_t sum = sp_read_u16(ip + SP_IPV4_SUM_OFFSET);
+
+		sum = sp_checksum_mend(sum, sp_checksum_add(0, before, sizeof(before)), sp_checksum_add(0, ttl, sizeof(before)));
+		memcpy(ip + SP_IPV4_SUM_OFFSET, &sum, sizeof(sum));
+	}
+}
+
+/* What the error says, into the zeroed header of ICMP. */
+static void write_error(const struct answer *answer, bool v4)
+{
+	const struct sp_icmp_answer *error = answer->error;
+	const rte_be16_t mtu = rte_cpu_to_be_16(error->mtu);
+
+	answer->l4[0] = error->type;
+	answer->l4[1] = error->code;
+	/* RFC 1191 4 and RFC 4443 3.2: the lower half of the second word */
+	memcpy(answer->l4 + 6, &mtu, sizeof(mtu));
+	restore_hops(answer->l4 + SP_ICMP_BYTES, v4, error->hops);
+}
+
+/* An error, administratively prohibited unless something else is said, quoting as much of the refused packet as the size allows. */
 static bool write_unreachable(struct answer *answer)
 {
 	bool v4 = answer->packet->key.family == SP_FAMILY_IPV4;
@@ -247,23 +298,38 @@ static bool write_unreachable(struct answer *answer)
 		memcpy(to, from, quote);
 	answer->l4[0] = v4 ? ICMP_UNREACHABLE : ICMP6_UNREACHABLE;
 	answer->l4[1] = v4 ? ICMP_PROHIBITED : ICMP6_PROHIBITED;
+	if (answer->error != NULL)
+		write_error(answer, v4);
 	write_checksum(answer, proto, 2);
 	return true;
+}
+
+static struct rte_mbuf *build(struct rte_mempool *pool, struct answer *answer, bool (*write)(struct answer *))
+{
+	if (!sp_reject_is_answerable(answer->packet))
+		return NULL;
+	answer->mbuf = rte_pktmbuf_alloc(pool);
+	if (answer->mbuf == NULL)
+		return NULL;
+	if (write_ether(answer) && write(answer))
+		return answer->mbuf;
+	rte_pktmbuf_free(answer->mbuf);
+	return NULL;
 }
 
 struct rte_mbuf *sp_reject_build(struct rte_mempool *pool, const struct rte_mbuf *mbuf, const struct sp_packet *packet)
 {
 	struct answer answer = {.refused = mbuf, .packet = packet};
 
-	if (!is_answerable(packet))
-		return NULL;
-	answer.mbuf = rte_pktmbuf_alloc(pool);
-	if (answer.mbuf == NULL)
-		return NULL;
-	if (write_ether(&answer) && (packet->key.proto == IPPROTO_TCP ? write_reset(&answer) : write_unreachable(&answer)))
-		return answer.mbuf;
-	rte_pktmbuf_free(answer.mbuf);
-	return NULL;
+	return build(pool, &answer, packet->key.proto == IPPROTO_TCP ? write_reset : write_unreachable);
+}
+
+struct rte_mbuf *sp_reject_build_error(
+	struct rte_mempool *pool, const struct rte_mbuf *mbuf, const struct sp_packet *packet, const struct sp_icmp_answer *error)
+{
+	struct answer answer = {.refused = mbuf, .packet = packet, .error = error};
+
+	return build(pool, &answer, write_unreachable);
 }
 
 struct rte_mbuf *sp_reject_build_tcp(

@@ -15,6 +15,26 @@
  */
 struct rte_mbuf *sp_reject_build(struct rte_mempool *pool, const struct rte_mbuf *mbuf, const struct sp_packet *packet);
 
+/* Whether a packet of this kind may be answered by sp_reject_build and sp_reject_build_error at all. */
+bool sp_reject_is_answerable(const struct sp_packet *packet);
+
+/* An ICMP error in the name of a router. */
+struct sp_icmp_answer {
+	uint8_t type, code;
+	uint16_t mtu;          /* that it tells, 0: none */
+	const uint8_t *source; /* address of the packet's family, as it will stand */
+	uint8_t hops;          /* by which the packet's TTL or hop limit was lowered already: the quote has it as it came */
+	const uint8_t *ether;  /* Ethernet header, as it will stand, with its tags; NULL: mirrored */
+	uint8_t ether_len;     /* of `ether`: 14, 18 or 22 */
+};
+
+/*
+ * Builds an ICMP or ICMPv6 error about a parsed packet of any protocol, as sp_reject_build does but for what `error` says. NULL in the same
+ * cases, for a TCP RST, too.
+ */
+struct rte_mbuf *sp_reject_build_error(
+	struct rte_mempool *pool, const struct rte_mbuf *mbuf, const struct sp_packet *packet, const struct sp_icmp_answer *error);
+
 /* What the firewall says in the name of a TCP end, to the sender of a segment; host byte order, window as in the header. */
 struct sp_tcp_answer {
 	uint32_t seq, ack;

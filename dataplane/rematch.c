@@ -9,6 +9,7 @@
 #include "dataplane/rematch.h"
 
 #include "dataplane/stages.h"
+#include "rules/self.h"
 
 /* Index of the rule that now decides the session, SP_RULE_NONE for the default. */
 static uint32_t judge(struct sp_worker *worker, uint32_t ref)
@@ -72,13 +73,32 @@ static bool same_rule(struct sp_worker *worker, uint32_t ref, const struct sp_ho
 	return slot == rule->slot && sp_session_cold(worker->sessions, ref)->rule_hash == (uint32_t)rule->content_hash;
 }
 
+/* What the default says of a session; of the firewall's own it has no say. */
+static uint8_t default_action(struct sp_worker *worker, uint32_t ref)
+{
+	const struct sp_ruleset *ruleset = worker->live->ruleset;
+	struct sp_match match;
+
+	if (worker->dataplane->routing == NULL)
+		return ruleset->default_action;
+	sp_match_from_session(worker->sessions, ref, &match);
+	switch (sp_self_default(&match, worker->dataplane->zone_self)) {
+	case SP_SELF_ALLOWS:
+		return SP_ACTION_ALLOW;
+	case SP_SELF_DROPS:
+		return SP_ACTION_DROP;
+	default:
+		return ruleset->default_action;
+	}
+}
+
 /* Judges the session: it is kept, or ended and gone. Returns whether it lives. */
 static bool rematch(struct sp_worker *worker, uint32_t ref)
 {
 	const struct sp_ruleset *ruleset = worker->live->ruleset;
 	uint32_t index = judge(worker, ref);
 	const struct sp_hot_rule *rule = index == SP_RULE_NONE ? NULL : &ruleset->rules[index];
-	uint8_t action = rule == NULL ? ruleset->default_action : rule->action;
+	uint8_t action = rule == NULL ? default_action(worker, ref) : rule->action;
 
 	if (action == SP_ACTION_ALLOW && (rule == NULL || !(rule->flags & SP_HOT_STATELESS)) &&
 		(!worker->live->strict || same_rule(worker, ref, rule))) {

@@ -59,10 +59,11 @@ static int pool_init(struct sp_sessions *sessions, unsigned int which, uint32_t 
 	pool->cold = take(sessions, "session_cold", max * sizeof(pool->cold[0]), socket);
 	pool->inspect = take(sessions, "session_inspect", max * sizeof(pool->inspect[0]), socket);
 	pool->tcp = take(sessions, "session_tcp", max * sizeof(pool->tcp[0]), socket);
+	pool->nat = take(sessions, "session_nat", max * sizeof(pool->nat[0]), socket);
 	pool->freed = take(sessions, "session_freed", max * sizeof(pool->freed[0]), socket);
 	pool->live = take(sessions, "session_live", ((size_t)max + 63) / 64 * sizeof(pool->live[0]), socket);
 	memset(pool->head, 0xff, sizeof(pool->head));
-	return pool->hot && pool->cold && pool->inspect && pool->tcp && pool->freed && pool->live ? 0 : -ENOMEM;
+	return pool->hot && pool->cold && pool->inspect && pool->tcp && pool->nat && pool->freed && pool->live ? 0 : -ENOMEM;
 }
 
 static void pool_free(struct sp_session_pool *pool)
@@ -71,6 +72,7 @@ static void pool_free(struct sp_session_pool *pool)
 	sp_free(pool->cold);
 	sp_free(pool->inspect);
 	sp_free(pool->tcp);
+	sp_free(pool->nat);
 	sp_free(pool->freed);
 	sp_free(pool->live);
 }
@@ -231,6 +233,18 @@ uint32_t sp_session_find(const struct sp_sessions *sessions, const struct sp_key
 	return find(sessions, key, sp_index_primary(&sessions->index, hash), sp_index_tag(key, hash));
 }
 
+uint32_t sp_session_find_packet(const struct sp_sessions *sessions, const struct sp_packet *packet)
+{
+	struct sp_key answered;
+	uint32_t ref;
+
+	if (likely(packet->kind != SP_KIND_ICMP_ERROR))
+		return sp_session_find(sessions, &packet->key, packet->hash);
+	sp_key_answered(&packet->key, &answered);
+	ref = sp_session_find(sessions, &answered, packet->hash);
+	return ref == SP_SESSION_NONE ? ref : ref ^ SP_SESSION_REPLY;
+}
+
 /* A lookup on its way through the passes of a burst. */
 struct probe {
 	const struct sp_key *key;
@@ -244,7 +258,7 @@ struct probe {
 };
 
 /* Pass 1: the primary bucket of each packet that can have a session. */
-static inline unsigned int start_probes(const struct sp_index *index, struct sp_burst *burst, struct probe *probes)
+static inline unsigned int start_probes(const struct sp_index *index, struct sp_burst *burst, struct probe *probes, struct sp_key *answered)
 {
 	unsigned int n = 0;
 
@@ -258,7 +272,12 @@ static inline unsigned int start_probes(const struct sp_index *index, struct sp_
 		probe->bucket = &index->bucket[sp_index_primary(index, packet->hash)];
 		rte_prefetch0(probe->bucket);
 		probe->key = &packet->key;
-		probe->tag = sp_index_tag(&packet->key, packet->hash);
+		/* The hash is the same for the reverse. */
+		if (unlikely(packet->kind == SP_KIND_ICMP_ERROR)) {
+			sp_key_answered(&packet->key, &answered[n]);
+			probe->key = &answered[n];
+		}
+		probe->tag = sp_index_tag(probe->key, packet->hash);
 		probe->packet = (uint8_t)i;
 		probe->alternative = false;
 		n++;
@@ -313,8 +332,9 @@ static __rte_noinline uint32_t search_on(const struct sp_sessions *sessions, con
 void sp_sessions_lookup_burst(struct sp_sessions *sessions, struct sp_burst *burst)
 {
 	struct probe probes[SP_BURST_MAX];
+	struct sp_key answered[SP_BURST_MAX];
 	uint8_t overflowed[SP_BURST_MAX];
-	unsigned int n = start_probes(&sessions->index, burst, probes);
+	unsigned int n = start_probes(&sessions->index, burst, probes, answered);
 	unsigned int n_overflowed = match_primaries(sessions, probes, n, overflowed);
 
 	for (unsigned int i = 0; i < n_overflowed; i++)
@@ -331,7 +351,10 @@ void sp_sessions_lookup_burst(struct sp_sessions *sessions, struct sp_burst *bur
 			if (ref == SP_SESSION_NONE)
 				continue;
 		}
-		burst->session[probe->packet] = ref;
+		if (unlikely(burst->packet[probe->packet].kind == SP_KIND_ICMP_ERROR))
+			burst->session[probe->packet] = ref ^ SP_SESSION_REPLY;
+		else
+			burst->session[probe->packet] = ref;
 		rte_prefetch0(&sessions->pool[sp_ref_pool(ref)].cold[ref & SP_SESSION_INDEX]);
 		if (probe->key->proto == IPPROTO_TCP)
 			rte_prefetch0(&sessions->pool[sp_ref_pool(ref)].tcp[ref & SP_SESSION_INDEX]);
@@ -522,6 +545,11 @@ struct sp_session_inspect *sp_session_inspect(struct sp_sessions *sessions, uint
 struct sp_session_tcp *sp_session_tcp(struct sp_sessions *sessions, uint32_t ref)
 {
 	return &sessions->pool[sp_ref_pool(ref)].tcp[ref & SP_SESSION_INDEX];
+}
+
+struct sp_session_nat *sp_session_nat(struct sp_sessions *sessions, uint32_t ref)
+{
+	return &sessions->pool[sp_ref_pool(ref)].nat[ref & SP_SESSION_INDEX];
 }
 
 void sp_sessions_set_rule_timeouts(struct sp_sessions *sessions, const uint32_t *rule_timeout_sec)

@@ -56,14 +56,13 @@ enum sp_session_state_id {
 extern const char *const sp_state_names[SP_STATE_COUNT];
 extern const uint32_t sp_state_default_sec[SP_STATE_COUNT];
 
-#define SP_SESSION_INSPECT   0x01u /* the admitting rule inspects */
-#define SP_SESSION_PROXY     0x02u /* TCP: the SYN proxy opened it, and translates its numbers (syn_proxy.h) */
-#define SP_SESSION_LOG_END   0x04u
-#define SP_SESSION_FIN_ORIG  0x08u /* TCP: FIN seen in the original direction */
-#define SP_SESSION_FIN_REPLY 0x10u
-#define SP_SESSION_SOURCE    0x20u /* counted by its rule's max_per_source */
-#define SP_SESSION_LIMITED   0x40  /* its rule limits every packet (pps, Mbit/s) */
-#define SP_SESSION_MSS       0x80  /* its rule clamps the TCP MSS */
+#define SP_SESSION_INSPECT 0x01u /* the admitting rule inspects */
+#define SP_SESSION_PROXY   0x02u /* TCP: the SYN proxy opened it, and translates its numbers (syn_proxy.h) */
+#define SP_SESSION_LOG_END 0x04u
+#define SP_SESSION_NAT     0x08u /* its tuples are not each other's reverse: packets are translated (nat.h) */
+#define SP_SESSION_SOURCE  0x20u /* counted by its rule's max_per_source */
+#define SP_SESSION_LIMITED 0x40  /* its rule limits every packet (pps, Mbit/s) */
+#define SP_SESSION_MSS     0x80  /* its rule clamps the TCP MSS */
 
 /* The part of the hot record that every packet reads and writes. */
 struct sp_session_state {
@@ -111,12 +110,13 @@ struct sp_session_tcp {
 		uint32_t ack;        /* highest number it acknowledged; meaningless before SP_TCP_ACKED */
 		uint32_t max_window; /* largest window it offered, scaled; at least 1 */
 	} peer[2];
-	uint32_t reply_delta; /* SYN proxy: added to sequence numbers of the reply direction towards the opener; 0: none. In TCP_SYN_SENT
-				 its own (syn_proxy.c) */
-	int8_t reply_shift;   /* SYN proxy: windows towards the opener are shifted right by this (negative: left); 0: none */
-	uint8_t scale;        /* window scales in force: low half of the opener, high half of its peer; 0..14 each */
-	uint8_t flags;        /* SP_TCP_* */
-	uint8_t challenged;   /* when the last challenge ACK was built, in ticks of 512 ms; with SP_TCP_CHALLENGED */
+	uint32_t reply_delta;   /* SYN proxy: added to sequence numbers of the reply direction towards the opener; 0: none. In TCP_SYN_SENT
+				   its own (syn_proxy.c) */
+	int8_t reply_shift : 6; /* SYN proxy: windows towards the opener are shifted right by this (negative: left); 0: none */
+	uint8_t fins : 2;       /* a FIN was seen: bit 0 in the original direction, bit 1 in the reply direction */
+	uint8_t scale;          /* window scales in force: low half of the opener, high half of its peer; 0..14 each */
+	uint8_t flags;          /* SP_TCP_* */
+	uint8_t challenged;     /* when the last challenge ACK was built, in ticks of 512 ms; with SP_TCP_CHALLENGED */
 };
 static_assert(sizeof(struct sp_session_tcp) == 40, "TCP extension");
 
@@ -126,6 +126,12 @@ struct sp_session_sctp {
 	uint32_t tag[2], offered[2];
 } __attribute__((may_alias));
 static_assert(sizeof(struct sp_session_sctp) <= sizeof(struct sp_session_tcp), "SCTP takes the place of TCP");
+
+/* Translation extension, of sessions with SP_SESSION_NAT; written and read by nat.c alone. */
+struct sp_session_nat {
+	uint32_t mapping[2]; /* of its source, and the one that it came in by; UINT32_MAX: none */
+	uint32_t permit;     /* UINT32_MAX: none */
+};
 
 /* Longer time-outs act as this one (46 days): the 32-bit millisecond clock wraps after 49. */
 #define SP_SESSION_TIMEOUT_CAP_SEC 4000000u
@@ -173,12 +179,16 @@ const struct sp_sessions_counters *sp_sessions_counters(const struct sp_sessions
 
 /*
  * Fills burst->session[i] for every GOING packet of kind FLOW or ICMP_ERROR (SP_SESSION_NONE for others and misses), in passes: prefetch
- * buckets, prefetch records, compare. For ICMP_ERROR the reference's direction is the quoted packet's.
+ * buckets, prefetch records, compare. For ICMP_ERROR the reference's direction is the quoted packet's; the tuple that was found is the one
+ * that answers it, for that one is as it was on the wire where the error was met, whatever is translated.
  */
 void sp_sessions_lookup_burst(struct sp_sessions *sessions, struct sp_burst *burst);
 
 /* One lookup; hash as in struct sp_packet. */
 uint32_t sp_session_find(const struct sp_sessions *sessions, const struct sp_key *key, uint32_t hash);
+
+/* The same for a parsed packet, as sp_sessions_lookup_burst does it. */
+uint32_t sp_session_find_packet(const struct sp_sessions *sessions, const struct sp_packet *packet);
 
 /*
  * Inserts a session opened by `original`, answered by `reply` (the hashes are the low 32 bits of sp_key_hash). State bytes are copied from
@@ -199,6 +209,7 @@ struct sp_session_cold *sp_session_cold(struct sp_sessions *sessions, uint32_t r
 struct sp_session_inspect *sp_session_inspect(struct sp_sessions *sessions, uint32_t ref);
 struct sp_session_tcp *sp_session_tcp(struct sp_sessions *sessions, uint32_t ref);
 struct sp_session_sctp *sp_session_sctp(struct sp_sessions *sessions, uint32_t ref);
+struct sp_session_nat *sp_session_nat(struct sp_sessions *sessions, uint32_t ref);
 
 /* Copies the tuple of a live session into a full key (zero-extended). */
 void sp_session_original(const struct sp_sessions *sessions, uint32_t ref, struct sp_key *out);

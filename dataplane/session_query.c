@@ -73,6 +73,8 @@ static void visit(void *context, uint32_t ref)
 		row.bytes[i] = cold->bytes[i];
 		row.packets[i] = cold->packets[i];
 	}
+	if (row.original.proto == IPPROTO_TCP)
+		row.fins = sp_session_tcp(run->sessions, ref)->fins;
 	row.age_ms = run->now_ms - cold->created_ms;
 	row.idle_ms = run->now_ms - row.state.last_ms;
 	row.timeout_ms = sp_session_timeout_ms(run->sessions, ref);

@@ -26,6 +26,7 @@ static_assert(SP_STATE_COUNT <= 64, "a bit a state");
 struct sp_session_row { /* a copy: safe to read after the request is done */
 	struct sp_key original, reply;
 	struct sp_session_state state;
+	uint8_t fins; /* TCP: as in struct sp_session_tcp */
 	uint64_t bytes[2];
 	uint32_t packets[2];
 	uint32_t age_ms, idle_ms, timeout_ms;

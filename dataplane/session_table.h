@@ -38,6 +38,7 @@ struct sp_session_pool {
 	struct sp_session_cold *cold;
 	struct sp_session_inspect *inspect;
 	struct sp_session_tcp *tcp;
+	struct sp_session_nat *nat;
 	uint64_t *live;                         /* a bit an entry */
 	uint32_t *freed;                        /* stack of entries that were live once and are free now */
 	uint32_t n_freed, n_touched, max;       /* entries from n_touched on were never used */

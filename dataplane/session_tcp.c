@@ -123,9 +123,9 @@ struct judgement {
 	enum sp_tcp_next next;
 };
 
-static uint8_t fin_flag(unsigned int d)
+static bool has_fin(const struct judgement *judgement)
 {
-	return d == 0 ? SP_SESSION_FIN_ORIG : SP_SESSION_FIN_REPLY;
+	return judgement->tcp->fins >> judgement->d & 1;
 }
 
 static enum sp_drop_reason challenged(struct judgement *judgement, enum sp_drop_reason reason)
@@ -138,7 +138,7 @@ static enum sp_drop_reason challenged(struct judgement *judgement, enum sp_drop_
 static bool fin_fits(const struct judgement *judgement)
 {
 	const struct sp_tcp_segment *segment = judgement->segment;
-	const bool closed = judgement->state->flags & fin_flag(judgement->d);
+	const bool closed = has_fin(judgement);
 	const int32_t beyond = sp_tcp_diff(sp_tcp_segment_end(segment), judgement->tcp->peer[judgement->d].end);
 
 	if (segment->flags & FIN)
@@ -155,13 +155,12 @@ static enum sp_drop_reason take(struct judgement *judgement)
 
 static enum sp_drop_reason take_fin(struct judgement *judgement)
 {
-	const uint8_t both = SP_SESSION_FIN_ORIG | SP_SESSION_FIN_REPLY;
 	enum sp_drop_reason reason = take(judgement);
 
 	if (reason != SP_DROP_NONE)
 		return reason;
-	judgement->state->flags |= fin_flag(judgement->d);
-	judgement->to = (judgement->state->flags & both) == both ? SP_STATE_TCP_CLOSING : SP_STATE_TCP_FIN_WAIT;
+	judgement->tcp->fins = (judgement->tcp->fins | 1u << judgement->d) & 3;
+	judgement->to = judgement->tcp->fins == 3 ? SP_STATE_TCP_CLOSING : SP_STATE_TCP_FIN_WAIT;
 	return SP_DROP_NONE;
 }
 
@@ -189,7 +188,7 @@ static enum sp_drop_reason take_syn(struct judgement *judgement, bool retry)
 
 static enum sp_drop_reason take_reset(struct judgement *judgement, uint8_t cell)
 {
-	const bool fin = judgement->state->flags & fin_flag(judgement->d);
+	const bool fin = has_fin(judgement);
 
 	if (cell == ECHOED)
 		return sp_tcp_window_near_reset(judgement->tcp, judgement->d, judgement->segment) ? SP_DROP_NONE : SP_DROP_TCP_RST;

@@ -47,7 +47,8 @@ bool sp_settled_burst(struct sp_worker *worker)
 	struct sp_burst *burst = &worker->burst;
 	struct sp_session_pool *pools = worker->sessions->pool;
 	const uint32_t generation = worker->live->ruleset->generation, now_ms = burst->now_ms;
-	uint32_t left = 0; /* a bit a packet that goes the long way */
+	uint32_t left = 0;       /* a bit a packet that goes the long way */
+	uint32_t translated = 0; /* a bit a packet of a translated session */
 
 	for (unsigned int i = 0; i < burst->n; i++) {
 		const struct sp_packet *packet = &burst->packet[i];
@@ -63,6 +64,7 @@ bool sp_settled_burst(struct sp_worker *worker)
 			continue;
 		}
 		state = sp_pool_state(&pools[which], which, index);
+		translated |= (uint32_t)((state->flags & SP_SESSION_NAT) != 0) << i;
 		if (state->generation != generation || (state->flags & LONG_FLAGS) != 0 || packet->kind != SP_KIND_FLOW ||
 			packet->zone_from != (reply ? state->zone_to : state->zone_from) ||
 			!(steady[reply] >> state->state & 1 ||
@@ -75,7 +77,9 @@ bool sp_settled_burst(struct sp_worker *worker)
 		cold->bytes[reply] += burst->length[i];
 		state->last_ms = now_ms;
 		burst->slot[i] = state->slot;
+		burst->packet[i].zone_to = reply ? state->zone_from : state->zone_to;
 		burst->verdict[i] = SP_VERDICT_SETTLED;
 	}
+	burst->translated = translated;
 	return left == 0;
 }

@@ -10,9 +10,9 @@
 	X(PARSE, "parse")       \
 	X(FRAGMENT, "fragment") \
 	X(OWNER, "owner")       \
-	X(EGRESS, "egress")     \
 	X(SESSION, "session")   \
 	X(STATE, "state")       \
+	X(EGRESS, "egress")     \
 	X(CLASSIFY, "classify") \
 	X(INSPECT, "inspect")   \
 	X(FORWARD, "forward")   \

@@ -12,8 +12,32 @@
  * (queue_handover). */
 void sp_owner_burst(struct sp_worker *worker, const struct sp_port *port, uint32_t among);
 
-/* forward.c: names the egress port of each packet and with it the zone it goes to. */
+/* owner.c: the worker of a flow whose key has this hash; and hands packet i to another worker, for good (`on`) or as its owner. */
+unsigned int sp_owner_by_hash(uint32_t hash, unsigned int n_workers);
+void sp_owner_hand_over(struct sp_worker *worker, const struct sp_port *port, unsigned int i, unsigned int owner, bool on);
+
+/* link.c, route mode: the link that each frame came by; frames for others are dropped, and what is no matter of rules is marked
+ * SP_VERDICT_SETTLED with its next hop. */
+void sp_link_burst(struct sp_worker *worker, const struct sp_port *port);
+
+/*
+ * nat.c, when rules translate or burst->translated is not 0: what packets of sessions leave with; destinations of misses. Before their
+ * route is looked up.
+ */
+void sp_nat_burst(struct sp_worker *worker);
+
+/* nat.c, when rules translate: the entry that translates the source of each miss, whose zone is known now. Those (of `among`) whose
+ * mappings another worker has go to that one. */
+void sp_nat_source_burst(struct sp_worker *worker, const struct sp_port *port, uint32_t among);
+
+/* nat_rewrite.c, when burst->translated is not 0: packets that leave get their new addresses and ports. After all that looks at bytes. */
+void sp_nat_rewrite_burst(struct sp_worker *worker);
+
+/* forward.c, wire mode: names the egress port of each packet and with it the zone it goes to. */
 void sp_egress_burst(struct sp_worker *worker, const struct sp_port *port);
+
+/* route.c, route mode: next hop, egress port and zone of each packet, by the destination with which it leaves. */
+void sp_route_burst(struct sp_worker *worker);
 
 /*
  * settled.c: packets of sessions about which nothing is left to decide are counted and marked SP_VERDICT_SETTLED. True when no packet is
@@ -64,7 +88,10 @@ void sp_forward_burst(struct sp_worker *worker);
 /* finish.c: counts and frees what was dropped, builds answers to what was rejected, counts hits of rules. */
 void sp_finish_burst(struct sp_worker *worker, const struct sp_port *port);
 
-/* forward.c: queues one mbuf for a port, and sends what a port's buffer holds. What the NIC does not take is dropped (queue_tx). */
+/*
+ * forward.c: queues one mbuf for a port (or, in route mode, for the TAP of a link: SP_PORTS_MAX + link, or by its route: SP_WAY_ROUTE), and
+ * sends what a port's buffer holds. What the NIC does not take is dropped (queue_tx).
+ */
 void sp_tx_queue(struct sp_worker *worker, unsigned int port, struct rte_mbuf *mbuf);
 void sp_tx_flush(struct sp_worker *worker, unsigned int port);
 

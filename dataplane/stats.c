@@ -28,5 +28,6 @@ void sp_stats_sum(const struct sp_dataplane *dataplane, struct sp_stats *out, st
 		sum_words(sessions, sp_sessions_counters(worker->sessions), sizeof(*sessions));
 	}
 	/* A reader between the two counters of a hand-over could see more taken than given; a gauge is never negative. */
-	*held = out->tx_held + out->fragments_held + (out->handed_out > out->handed_in ? out->handed_out - out->handed_in : 0);
+	*held = out->tx_held + out->fragments_held + out->waiting_held +
+		(out->handed_out > out->handed_in ? out->handed_out - out->handed_in : 0);
 }

@@ -28,9 +28,12 @@ struct sp_stats {
 		handed_in;       /* packets given to and taken from other workers' rings; the difference over all workers is in rings */
 	uint64_t tx_held;        /* gauge: packets in tx buffers */
 	uint64_t fragments_held; /* gauge: fragments that wait for others */
+	uint64_t waiting_held;   /* gauge: packets that wait for neighbours (waiting.h) */
+	uint64_t waited;         /* packets that waited and went on */
 	uint64_t fragments, datagrams; /* fragments that could be part of a datagram, and datagrams put together */
 	uint64_t drops[SP_DROP_COUNT];
 	uint64_t rejects_built, rejects_suppressed;       /* answers made, and not made: not answerable, over the rate, or no mbuf */
+	uint64_t errors_built, errors_suppressed;         /* ICMP errors of the router (router_error.h), in the same way */
 	uint64_t challenges_built, challenges_suppressed; /* challenge ACKs (tcp_challenge.h) */
 	uint64_t rematched, rematch_killed;               /* stale sessions kept and ended after a reload */
 	uint64_t busy_cycles, idle_cycles, busy_packets;

@@ -15,6 +15,8 @@
 #include <string.h>
 
 #include "dataplane/alloc.h"
+#include "dataplane/bytes.h"
+#include "dataplane/nat.h"
 #include "dataplane/session_tcp.h"
 #include "dataplane/stages.h"
 #include "dataplane/tcp_frame.h"
@@ -152,32 +154,24 @@ bool sp_syn_proxy_has_room(const struct sp_worker *worker)
 
 /* --- frames ------------------------------------------------------------------------------------------------------------------------- */
 
-static bool send_bytes(struct sp_worker *worker, uint16_t port, const uint8_t *bytes, unsigned int len)
+static bool send_bytes(struct sp_worker *worker, uint16_t way, const uint8_t *bytes, unsigned int len)
 {
 	struct rte_mbuf *mbuf = sp_tcp_frame_mbuf(worker->pool, bytes, len);
 
 	if (mbuf == NULL)
 		return false;
 	sp_count(&worker->stats.built, 1);
-	if (unlikely(worker->captures != NULL))
-		sp_capture_mbuf(worker, mbuf, SP_CAPTURE_TX, port, SP_DROP_NONE);
-	sp_tx_queue(worker, port, mbuf);
+	if (unlikely(worker->captures != NULL && way < SP_PORTS_MAX))
+		sp_capture_mbuf(worker, mbuf, SP_CAPTURE_TX, way, SP_DROP_NONE);
+	sp_tx_queue(worker, way, mbuf);
 	return true;
 }
 
-static bool send_frame(struct sp_worker *worker, uint16_t port, const struct sp_tcp_frame *frame)
+static bool send_frame(struct sp_worker *worker, uint16_t way, const struct sp_tcp_frame *frame)
 {
 	uint8_t bytes[SP_TCP_FRAME_BYTES];
 
-	return send_bytes(worker, port, bytes, sp_tcp_frame_write(frame, bytes));
-}
-
-static uint32_t read_be32(const uint8_t *from)
-{
-	uint32_t value;
-
-	memcpy(&value, from, sizeof(value));
-	return rte_be_to_cpu_32(value);
+	return send_bytes(worker, way, bytes, sp_tcp_frame_write(frame, bytes));
 }
 
 static bool is_group(const struct sp_key *key)
@@ -228,10 +222,10 @@ void sp_syn_proxy_answer(struct sp_worker *worker, unsigned int i, uint16_t max_
 	offer(worker, &packet->key, &client, max_mss, &ours);
 	sp_key_reverse(&packet->key, &key);
 	frame.key = &key;
-	frame.ack = read_be32(tcp + offsetof(struct rte_tcp_hdr, sent_seq)) + 1;
+	frame.ack = sp_read_be32(tcp + offsetof(struct rte_tcp_hdr, sent_seq)) + 1;
 	frame.seq = sp_syn_cookie_make(&proxy->cookies, &packet->key, frame.ack - 1, &client, now_ns);
 	frame.options_len = (uint8_t)sp_syn_options_write(&ours, frame.options);
-	if (!send_frame(worker, burst->port, &frame)) {
+	if (!send_frame(worker, burst->way, &frame)) {
 		sp_burst_drop(burst, i, SP_DROP_QUEUE_MBUF);
 		return;
 	}
@@ -357,18 +351,38 @@ void sp_syn_proxy_opened(struct sp_worker *worker, unsigned int i, uint32_t ref)
 	opening->isn = proxy->ack[i].isn;
 	opening->window = proxy->ack[i].window;
 	opening->wscale = proxy->ack[i].wscale;
-	opening->ingress = burst->port;
-	opening->egress = burst->egress[i];
+	opening->ingress = burst->way;
+	opening->egress = worker->dataplane->routing == NULL ? burst->egress[i] : SP_WAY_ROUTE;
 	opening->l3_off = burst->packet[i].l3_off;
 	opening->tries = 1;
 	/* One segment of at most so many bytes: it was made here, and clamped at most. */
 	opening->len = (uint8_t)burst->mbuf[i]->pkt_len;
 	frame = rte_pktmbuf_mtod(burst->mbuf[i], const uint8_t *);
 	memcpy(opening->frame, frame, opening->len);
+	/* The packet itself is translated last of all; this one is sent again as it stands. */
+	if (burst->translated >> i & 1)
+		sp_nat_rewrite_tcp(opening->frame, opening->l3_off, &burst->packet[i].key, &burst->leaves[i]);
 	enqueue(proxy, e, burst->now_ms);
 	sp_session_tcp(worker->sessions, ref)->reply_delta = e;
 	sp_count(&worker->stats.defence.cookies_valid, 1);
 	sp_count(&worker->stats.defence.opening, 1);
+}
+
+/* The keys of what each end of a session gets: the reverse of what it sends, on either side of a translation. */
+static void key_to_client(const struct sp_worker *worker, uint32_t ref, struct sp_key *out)
+{
+	struct sp_key original;
+
+	sp_session_original(worker->sessions, ref, &original);
+	sp_key_reverse(&original, out);
+}
+
+static void key_to_server(const struct sp_worker *worker, uint32_t ref, struct sp_key *out)
+{
+	struct sp_key reply;
+
+	sp_session_reply(worker->sessions, ref, &reply);
+	sp_key_reverse(&reply, out);
 }
 
 /* The Ethernet header for frames to the client, from that of the SYN to the server. */
@@ -386,7 +400,7 @@ static void reset_client(struct sp_worker *worker, const struct opening *opening
 	struct sp_tcp_frame frame = {.seq = opening->cookie + 1, .ack = opening->isn + 1, .flags = RTE_TCP_RST_FLAG | RTE_TCP_ACK_FLAG};
 	struct sp_key key;
 
-	sp_session_reply(worker->sessions, opening->ref, &key);
+	key_to_client(worker, opening->ref, &key);
 	frame.key = &key;
 	ether_to_client(&frame, opening);
 	if (!send_frame(worker, opening->ingress, &frame))
@@ -442,8 +456,8 @@ static void complete(struct sp_worker *worker, unsigned int i, uint32_t ref, uin
 	acknowledge(opening, tcp, synack->seq, &segment);
 	sp_tcp_update(worker->sessions, ref & ~SP_SESSION_REPLY, &segment, burst->now_ms, &next);
 
-	sp_session_original(worker->sessions, ref, &key);
-	sp_session_reply(worker->sessions, ref, &reply);
+	key_to_server(worker, ref, &key);
+	key_to_client(worker, ref, &reply);
 	to_server.key = &key;
 	to_server.seq = opening->isn + 1;
 	to_server.ack = synack->seq + 1;
@@ -473,7 +487,7 @@ static void reset_stale(struct sp_worker *worker, unsigned int i, uint32_t e, co
 	struct sp_tcp_frame frame = {.seq = ack->ack, .flags = RTE_TCP_RST_FLAG, .ether_len = opening->l3_off};
 	struct sp_key key;
 
-	sp_session_original(worker->sessions, opening->ref, &key);
+	key_to_server(worker, opening->ref, &key);
 	frame.key = &key;
 	memcpy(frame.ether, opening->frame, opening->l3_off);
 	if (send_frame(worker, opening->egress, &frame))

@@ -6,6 +6,8 @@
 #include <rte_tcp.h>
 #include <string.h>
 
+#include "dataplane/bytes.h"
+#include "dataplane/checksum.h"
 #include "dataplane/reject.h"
 #include "dataplane/session_tcp.h"
 #include "dataplane/stages.h"
@@ -43,52 +45,38 @@ static uint8_t *writable(struct sp_burst *burst, unsigned int i, struct rte_memp
 	return rte_pktmbuf_mtod(copy, uint8_t *);
 }
 
-static uint32_t read_be32(const uint8_t *from)
+/* A number of the segment, `at` bytes into what the checksum covers, is another now. */
+static void mend(uint8_t *checksum, size_t at, uint32_t old, uint32_t new)
 {
-	return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | from[3];
-}
+	const uint64_t old_sum = sp_checksum_at(rte_cpu_to_be_32(old), at), new_sum = sp_checksum_at(rte_cpu_to_be_32(new), at);
+	uint16_t sum;
 
-/* Takes what `old` had in a checksum out and puts `new` in: both big endian words that may begin at an odd byte of what is summed. */
-static void mend(uint8_t *checksum, uint32_t old, uint32_t new, bool odd)
-{
-	uint32_t sum = (uint16_t) ~(old >> 16) + (uint16_t)~old + (new >> 16) + (uint16_t) new;
-
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	if (odd)
-		sum = rte_bswap16((uint16_t)sum);
-	sum += (uint16_t) ~(checksum[0] << 8 | checksum[1]);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = ~((sum & 0xffff) + (sum >> 16));
-	checksum[0] = (uint8_t)(sum >> 8);
-	checksum[1] = (uint8_t)sum;
+	memcpy(&sum, checksum, sizeof(sum));
+	sum = sp_checksum_mend(sum, old_sum, new_sum);
+	memcpy(checksum, &sum, sizeof(sum));
 }
 
 /* Adds to a 32-bit number of the segment. */
 static void shift_number(uint8_t *tcp, unsigned int at, uint32_t add)
 {
-	const uint32_t old = read_be32(tcp + at), new = old + add;
+	const uint32_t old = sp_read_be32(tcp + at), new = old + add;
 
-	tcp[at] = (uint8_t)(new >> 24);
-	tcp[at + 1] = (uint8_t)(new >> 16);
-	tcp[at + 2] = (uint8_t)(new >> 8);
-	tcp[at + 3] = (uint8_t) new;
-	mend(tcp + SUM_OFFSET, old, new, at & 1);
+	sp_write_be32(tcp + at, new);
+	mend(tcp + SUM_OFFSET, at, old, new);
 }
 
 static void set_window(uint8_t *tcp, uint32_t window)
 {
-	const uint16_t old = (uint16_t)(tcp[WINDOW_OFFSET] << 8 | tcp[WINDOW_OFFSET + 1]);
+	const uint16_t old = sp_read_be16(tcp + WINDOW_OFFSET);
 	const uint16_t new = (uint16_t)RTE_MIN(window, (uint32_t)UINT16_MAX);
 
-	tcp[WINDOW_OFFSET] = (uint8_t)(new >> 8);
-	tcp[WINDOW_OFFSET + 1] = (uint8_t) new;
-	mend(tcp + SUM_OFFSET, old, new, false);
+	sp_write_be16(tcp + WINDOW_OFFSET, new);
+	mend(tcp + SUM_OFFSET, WINDOW_OFFSET, old, new);
 }
 
 static uint32_t window_of(const uint8_t *tcp)
 {
-	return (uint32_t)(tcp[WINDOW_OFFSET] << 8 | tcp[WINDOW_OFFSET + 1]);
+	return sp_read_be16(tcp + WINDOW_OFFSET);
 }
 
 /* SACK blocks (RFC 2018 3) count the peer's bytes as acknowledgements do. */
@@ -153,7 +141,7 @@ static void acknowledge_again(struct sp_worker *worker, unsigned int i, const st
 	sp_count(&worker->stats.built, 1);
 	if (unlikely(worker->captures != NULL))
 		sp_capture_mbuf(worker, built, SP_CAPTURE_TX, burst->port, SP_DROP_NONE);
-	sp_tx_queue(worker, burst->port, built);
+	sp_tx_queue(worker, burst->way, built);
 	burst->verdict[i] = SP_VERDICT_CONSUMED;
 }
 
@@ -207,10 +195,9 @@ bool sp_syn_proxy_translate_error(struct sp_worker *worker, unsigned int i, uint
 	bytes = writable(burst, i, worker->pool, at + SEQ_OFFSET + 4);
 	if (bytes == NULL)
 		return false;
-	old = read_be32(bytes + at + SEQ_OFFSET);
+	old = sp_read_be32(bytes + at + SEQ_OFFSET);
 	new = old - tcp->reply_delta;
-	for (unsigned int byte = 0; byte < 4; byte++)
-		bytes[at + SEQ_OFFSET + byte] = (uint8_t)(new >> (24 - 8 * byte));
-	mend(bytes + l4 + ICMP_SUM_OFFSET, old, new, (at - l4) & 1);
+	sp_write_be32(bytes + at + SEQ_OFFSET, new);
+	mend(bytes + l4 + ICMP_SUM_OFFSET, at + SEQ_OFFSET - l4, old, new);
 	return true;
 }

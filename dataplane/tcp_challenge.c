@@ -80,5 +80,5 @@ void sp_tcp_challenge(struct sp_worker *worker, unsigned int i, uint32_t ref)
 	sp_count(&worker->stats.challenges_built, 1);
 	if (unlikely(worker->captures != NULL))
 		sp_capture_mbuf(worker, built, SP_CAPTURE_TX, burst->port, SP_DROP_NONE);
-	sp_tx_queue(worker, burst->port, built);
+	sp_tx_queue(worker, burst->way, built);
 }

@@ -2,8 +2,7 @@
 /*
  * The TCP header of a parsed packet. Bounds were checked by the parser; what is read here is inside the header that it measured.
  */
-#include <rte_byteorder.h>
-
+#include "dataplane/bytes.h"
 #include "dataplane/session_tcp.h"
 
 #define TCP_BYTES         20
@@ -18,14 +17,6 @@
 #define OPTION_NOP          1
 #define OPTION_SCALE        3
 #define OPTION_SCALE_LENGTH 3
-
-static uint32_t read_be32(const uint8_t *from)
-{
-	uint32_t value;
-
-	memcpy(&value, from, sizeof(value));
-	return rte_be_to_cpu_32(value);
-}
 
 /* The window scale option among `length` bytes of options; those after a malformed one are not looked at (RFC 9293 3.1). */
 static int8_t find_scale(const uint8_t *options, unsigned int length)
@@ -65,9 +56,9 @@ bool sp_tcp_read(const struct rte_mbuf *mbuf, const struct sp_packet *packet, st
 
 	if (unlikely(tcp == NULL || packet->payload_off < packet->l4_off + TCP_BYTES))
 		return false;
-	out->seq = read_be32(tcp + TCP_SEQ_OFFSET);
-	out->ack = read_be32(tcp + TCP_ACK_OFFSET);
-	out->window = (uint16_t)(tcp[TCP_WINDOW_OFFSET] << 8 | tcp[TCP_WINDOW_OFFSET + 1]);
+	out->seq = sp_read_be32(tcp + TCP_SEQ_OFFSET);
+	out->ack = sp_read_be32(tcp + TCP_ACK_OFFSET);
+	out->window = sp_read_be16(tcp + TCP_WINDOW_OFFSET);
 	out->payload = packet->payload_len;
 	out->flags = packet->tcp_flags;
 	out->scale = unlikely(packet->tcp_flags & SYN) ? read_scale(mbuf, packet) : SP_TCP_SCALE_NONE;

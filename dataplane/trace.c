@@ -122,7 +122,7 @@ static void trace_packet(struct sp_worker *worker, unsigned int i, enum sp_stage
 			append(trace, i, stage, SP_TRACE_HANDED, 0, 0);
 		break;
 	case SP_STAGE_EGRESS:
-		if (burst->verdict[i] == SP_VERDICT_GOING && burst->egress[i] != SP_NO_PORT)
+		if ((burst->verdict[i] == SP_VERDICT_GOING || burst->verdict[i] == SP_VERDICT_SETTLED) && burst->egress[i] != SP_NO_PORT)
 			append(trace, i, stage, SP_TRACE_EGRESS, burst->egress[i], 0);
 		break;
 	case SP_STAGE_SESSION:
@@ -177,6 +177,8 @@ static const char *state_name(uint16_t state)
 
 static const char *port_name(const struct sp_dataplane *dataplane, uint16_t port)
 {
+	if (dataplane->routing != NULL && port >= SP_PORTS_MAX)
+		return "Linux";
 	return port < dataplane->n_ports ? dataplane->ports[port].name : "?";
 }
 

@@ -115,12 +115,57 @@ enum sp_verdict {
 	X(INSPECT_MATCH, "inspect_match", "a pattern with action drop matched the payload", "the alert event names the pattern")           \
 	X(INSPECT_BLOCKED, "inspect_blocked", "a packet of a session that inspection blocked before", "the alert event names the pattern") \
 	X(INSPECT_ERROR, "inspect_error", "inspection could not scan the payload and fails closed", "report it with a capture")            \
+	X(NAT_PORTS_EXHAUSTED, "nat_ports_exhausted", "no port was free for a new session on the external addresses of a source entry",    \
+		"add addresses to the entry, or look for a host that opens too many sessions")                                             \
+	X(NAT_MAX_PER_SOURCE, "nat_max_per_source",                                                                                        \
+		"the inside address has as many external ports as max_per_source of the entry permits",                                    \
+		"raise max_per_source, or look for a host that opens too many sessions")                                                   \
+	X(NAT_NO_ADDRESS, "nat_no_address", "a source entry has no external address for the packet: its family, or a link without one",    \
+		"give the link an address of that family, or name addresses in the entry")                                                 \
+	X(NAT_NO_BACKEND, "nat_no_backend", "no backend of the destination entry lives",                                                   \
+		"`sallyctl nat` names the backends with their last failure")                                                               \
+	X(NAT_UNTRANSLATABLE, "nat_untranslatable",                                                                                        \
+		"a packet that an entry would translate and that cannot be: a protocol without ports, a stateless rule, an ICMP error of " \
+		"no session, or an address without counterpart",                                                                           \
+		"exempt it by an entry with address = \"none\", or use a static entry")                                                    \
 	X(ROUTE_NO_EGRESS, "route_no_egress", "the ingress port has no peer", "give the port a peer in the configuration")                 \
 	X(ROUTE_LINK_DOWN, "route_link_down", "the egress port's link is down", "check the link of the peer port")                         \
 	X(ROUTE_NON_IP, "route_non_ip", "a frame that is neither IP nor allowed by builtin or an `ethertype` rule",                        \
 		"add a rule with its ethertype if it is wanted")                                                                           \
 	X(ROUTE_WRONG_ZONE, "route_wrong_zone", "a packet of a session that came from another zone than its sender is in",                 \
 		"look for spoofing, or for a loop that leads packets through the firewall twice")                                          \
+	X(ROUTE_TTL, "route_ttl", "a packet whose TTL or hop limit ended here; its sender may have got an ICMP error",                     \
+		"look for a routing loop; traceroute looks like this, too")                                                                \
+	X(ROUTE_UNREACHABLE, "route_unreachable", "no route leads to the destination; the sender may have got an ICMP error",              \
+		"add a route in Linux; `sallyctl routes` lists what is there")                                                             \
+	X(ROUTE_BLACKHOLE, "route_blackhole", "the route to the destination is a blackhole",                                               \
+		"remove the blackhole route in Linux if it is not wanted")                                                                 \
+	X(ROUTE_PROHIBIT, "route_prohibit", "the route to the destination is a prohibit; the sender may have got an ICMP error",           \
+		"remove the prohibit route in Linux if it is not wanted")                                                                  \
+	X(ROUTE_NEIGHBOUR, "route_neighbour", "the next hop did not answer ARP or neighbour discovery",                                    \
+		"check that the host or gateway is up and on the link")                                                                    \
+	X(ROUTE_WAITING_FULL, "route_waiting_full", "too many packets wait for next hops whose MAC is not known yet",                      \
+		"look for a scan of a connected network, or raise the limits of waiting packets in the configuration")                     \
+	X(ROUTE_MTU, "route_mtu",                                                                                                          \
+		"a packet longer than the MTU of the link that may not be fragmented; its sender may have got an ICMP error",              \
+		"none when path MTU discovery works; else clamp the MSS with `mss`, or raise the MTU of the link")                         \
+	X(ROUTE_MARTIAN, "route_martian",                                                                                                  \
+		"a source or destination address that may not be routed (this network, loopback, reserved, or the firewall's own as "      \
+		"source)",                                                                                                                 \
+		"look for spoofing, or for an address conflict with the firewall")                                                         \
+	X(ROUTE_RPF, "route_rpf", "the route back to the source does not lead to the link that the packet came by (reverse-path filter)",  \
+		"look for spoofing; set rpf to loose or off where routes are asymmetric")                                                  \
+	X(ROUTE_NOT_OURS, "route_not_ours", "a frame for the MAC address of somebody else",                                                \
+		"none: a switch floods such frames; check the sender's neighbour table when there are many")                               \
+	X(ROUTE_NO_LINK, "route_no_link", "a frame with a VLAN tag that no port of the configuration has",                                 \
+		"add a port with that vlan and parent, or take the VLAN off the segment")                                                  \
+	X(ROUTE_LINK_LOCAL, "route_link_local", "a link-local address, which must not leave its link",                                     \
+		"none: such packets are for neighbours only")                                                                              \
+	X(ROUTE_MULTICAST, "route_multicast", "multicast or broadcast that is not routed", "none: it stays on its link")                   \
+	X(ROUTE_ZONE_CHANGED, "route_zone_changed", "a packet of a session whose destination is now routed to another zone",               \
+		"none when routes changed: a new session is judged by the rules for the new zone")                                         \
+	X(ROUTE_SELF_RATE, "route_self_rate", "more packets for the firewall itself than the rate of their kind permits",                  \
+		"look for a flood; raise the rate in the configuration when they are wanted")                                              \
 	X(TABLE_SESSIONS_FULL, "table_sessions_full", "the session table has no room for a new session",                                   \
 		"raise sessions in the configuration, or look for a flood")                                                                \
 	X(TABLE_LIMITS_FULL, "table_limits_full", "the table of sources that limits count has no room",                                    \
@@ -133,7 +178,8 @@ enum sp_verdict {
 	X(QUEUE_HANDOVER, "queue_handover", "the ring to the worker that owns the session is full",                                        \
 		"add a worker, or spread the load over more queues")                                                                       \
 	X(QUEUE_TX, "queue_tx", "the NIC's transmit queue stayed full", "the egress link is slower than the load")                         \
-	X(QUEUE_MBUF, "queue_mbuf", "no packet buffer was free", "raise memory in the configuration")
+	X(QUEUE_MBUF, "queue_mbuf", "no packet buffer was free", "raise memory in the configuration")                                      \
+	X(QUEUE_KERNEL, "queue_kernel", "the ring to Linux is full", "look for a flood at the firewall's own addresses, or lower its rates")
 
 enum sp_drop_reason {
 #define X(e, n, m, c) SP_DROP_##e,

@@ -17,8 +17,11 @@
 #include <unistd.h>
 
 #include "dataplane/alloc.h"
+#include "dataplane/kernel_way.h"
+#include "dataplane/nat.h"
 #include "dataplane/stages.h"
 #include "dataplane/syn_proxy.h"
+#include "dataplane/waiting.h"
 
 /* Sessions that one turn of the loop may look at for ageing: keeps a turn short, and empties 10 M sessions in seconds. */
 #define AGE_BUDGET 64
@@ -69,10 +72,13 @@ static inline void stage_done(struct sp_worker *worker, enum sp_stage stage)
 		stage_watch(worker, stage);
 }
 
-void sp_worker_burst(struct sp_worker *worker, const struct sp_port *port, bool handed)
+void sp_worker_burst(struct sp_worker *worker, const struct sp_port *port, unsigned int hops)
 {
+	const bool handed = hops != 0;
 	struct sp_burst *burst = &worker->burst;
+	const bool routing = worker->dataplane->routing != NULL;
 	uint32_t ownerless = handed ? 0 : UINT32_MAX; /* packets that may belong to another worker */
+	bool settled;
 
 	/* Whole arrays: a few wide stores, where the length of a burst would make each a call. */
 	memset(burst->verdict, SP_VERDICT_GOING, sizeof(burst->verdict));
@@ -81,33 +87,47 @@ void sp_worker_burst(struct sp_worker *worker, const struct sp_port *port, bool 
 	memset(burst->slot, 0xff, sizeof(burst->slot));
 	memset(burst->session, 0xff, sizeof(burst->session));
 	burst->port = port->index;
+	burst->way = sp_port_way(port);
+	burst->translated = 0;
 
 	watch_begin(worker);
 	sp_parse_burst(port, burst);
 	if (unlikely(worker->captures != NULL))
 		capture_begin(worker, handed);
 	stage_done(worker, SP_STAGE_PARSE);
+	if (routing)
+		sp_link_burst(worker, port);
 	if (unlikely((burst->fragments | burst->datagrams) != 0))
 		ownerless |= sp_fragments_burst(worker, port, handed);
 	stage_done(worker, SP_STAGE_FRAGMENT);
 	if (ownerless != 0 && worker->dataplane->n_workers > 1)
 		sp_owner_burst(worker, port, ownerless);
 	stage_done(worker, SP_STAGE_OWNER);
-	sp_egress_burst(worker, port);
-	stage_done(worker, SP_STAGE_EGRESS);
 	sp_sessions_lookup_burst(worker->sessions, burst);
 	stage_done(worker, SP_STAGE_SESSION);
-	if (sp_settled_burst(worker)) {
-		stage_done(worker, SP_STAGE_STATE);
-	} else {
+	settled = sp_settled_burst(worker);
+	if (!settled) {
 		sp_rematch_burst(worker);
 		sp_state_burst(worker);
-		stage_done(worker, SP_STAGE_STATE);
+	}
+	stage_done(worker, SP_STAGE_STATE);
+	if (unlikely(worker->live->nat != NULL || burst->translated != 0))
+		sp_nat_burst(worker);
+	if (routing)
+		sp_route_burst(worker);
+	else
+		sp_egress_burst(worker, port);
+	if (unlikely(worker->live->nat != NULL && !settled))
+		sp_nat_source_burst(worker, port, hops < 2 ? UINT32_MAX : ownerless);
+	stage_done(worker, SP_STAGE_EGRESS);
+	if (!settled) {
 		sp_classify_burst(worker);
 		stage_done(worker, SP_STAGE_CLASSIFY);
 		sp_inspect_burst(worker);
 		stage_done(worker, SP_STAGE_INSPECT);
 	}
+	if (unlikely(burst->translated != 0))
+		sp_nat_rewrite_burst(worker);
 	sp_forward_burst(worker);
 	stage_done(worker, SP_STAGE_FORWARD);
 	sp_finish_burst(worker, port);
@@ -129,11 +149,11 @@ static unsigned int poll_queue(struct sp_worker *worker, const struct sp_port *p
 	sp_count(&worker->stats.rx_bytes, bytes);
 	sp_count(&counters->rx, n);
 	sp_count(&counters->rx_bytes, bytes);
-	sp_worker_burst(worker, port, false);
+	sp_worker_burst(worker, port, 0);
 	return n;
 }
 
-/* Queue q of a port belongs to worker (q + domain) % n: both halves of a wire pair start at the same worker. */
+/* Both halves of a wire pair start at the same worker; in route mode ports are spread. */
 static unsigned int poll_ports(struct sp_worker *worker)
 {
 	struct sp_dataplane *dataplane = worker->dataplane;
@@ -141,7 +161,8 @@ static unsigned int poll_ports(struct sp_worker *worker)
 
 	for (unsigned int p = 0; p < dataplane->n_ports; p++) {
 		const struct sp_port *port = &dataplane->ports[p];
-		unsigned int first = (worker->index + dataplane->n_workers - port->domain % dataplane->n_workers) % dataplane->n_workers;
+		unsigned int first =
+			(worker->index + dataplane->n_workers - port->first_worker % dataplane->n_workers) % dataplane->n_workers;
 
 		if (unlikely(__atomic_load_n(&port->paused, __ATOMIC_ACQUIRE)))
 			continue;
@@ -165,7 +186,7 @@ static unsigned int take_handover(struct sp_worker *worker, struct rte_ring *rin
 		memcpy(worker->burst.mbuf, &mbufs[start], (i - start) * sizeof(mbufs[0]));
 		worker->burst.n = i - start;
 		sp_burst_measure(&worker->burst);
-		sp_worker_burst(worker, &dataplane->ports[mbufs[start]->port], true);
+		sp_worker_burst(worker, sp_way_port(dataplane, mbufs[start]->port & ~SP_WAY_ON), mbufs[start]->port & SP_WAY_ON ? 2 : 1);
 		start = i;
 	}
 	return n;
@@ -186,6 +207,13 @@ static unsigned int poll_handover(struct sp_worker *worker)
 		}
 	}
 	return handled;
+}
+
+/* Route mode: what Linux sent, and neighbours that packets wait for. */
+static unsigned int poll_linux(struct sp_worker *worker, uint32_t now_ms)
+{
+	sp_waiting_turn(worker, now_ms);
+	return worker->index == 0 ? sp_kernel_poll(worker) : 0;
 }
 
 static void flush_all(struct sp_worker *worker)
@@ -213,12 +241,16 @@ unsigned int sp_worker_turn(struct sp_worker *worker, uint64_t now, uint32_t now
 
 	begin_turn(worker, now, now_ms);
 	handled = poll_ports(worker);
+	if (worker->dataplane->routing != NULL)
+		handled += poll_linux(worker, now_ms);
 	if (worker->dataplane->n_workers > 1)
 		handled += poll_handover(worker);
 	sp_mailbox_poll(&worker->mailbox, worker);
 	sp_sessions_age(worker->sessions, now_ms, AGE_BUDGET);
 	sp_defence_turn(worker, now_ms);
 	sp_fragments_age(worker, FRAGMENT_BUDGET);
+	if (unlikely(worker->dataplane->nat != NULL))
+		sp_nat_turn(worker);
 	flush_all(worker);
 	return handled;
 }
@@ -249,6 +281,7 @@ static void drain(struct sp_worker *worker)
 	/* Before the others count on it that nothing more comes from here: a datagram may have its owner elsewhere. */
 	begin_turn(worker, left, tsc_to_ms(dataplane, left));
 	sp_fragments_close(worker);
+	sp_waiting_close(worker);
 	__atomic_fetch_add(&dataplane->stopped, 1, __ATOMIC_ACQ_REL);
 	do {
 		bool all_stopped = __atomic_load_n(&dataplane->stopped, __ATOMIC_ACQUIRE) == dataplane->n_workers;
@@ -343,6 +376,11 @@ struct sp_worker *sp_worker_create(
 			goto err;
 		}
 	}
+	if (dataplane->routing != NULL) {
+		worker->waiting = sp_waiting_create(&dataplane->routing->config, config->socket);
+		if (worker->waiting == NULL)
+			goto err;
+	}
 	sp_defence_init(worker);
 	sp_sessions_set_rule_timeouts(worker->sessions, dataplane->rule_table.timeout_sec);
 	sp_sessions_on_end(worker->sessions, sp_admit_ended, worker);
@@ -372,6 +410,7 @@ void sp_worker_free(struct sp_worker *worker)
 	sp_sessions_free(worker->sessions);
 	sp_syn_proxy_free(worker->syn_proxy);
 	sp_fragments_free(worker->fragments);
+	sp_waiting_free(worker->waiting);
 	sp_free(worker->drops);
 	sp_free(worker->inspect_buffer);
 	sp_free(worker);

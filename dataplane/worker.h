@@ -17,6 +17,8 @@
 #include "dataplane/fragment.h"
 #include "dataplane/icmp_error.h"
 #include "dataplane/mailbox.h"
+#include "dataplane/router_error.h"
+#include "dataplane/routing.h"
 #include "dataplane/session.h"
 #include "dataplane/tcp_challenge.h"
 
@@ -41,18 +43,21 @@ struct sp_worker {
 	struct rte_ring *handover[SP_WORKERS_MAX]; /* handover[from]: packets for this worker; single producer, single consumer */
 	struct sp_mailbox mailbox;
 	struct sp_event_ring events;
-	struct sp_live *live;                  /* as loaded for the current burst */
-	const struct sp_capture_set *captures; /* the same; NULL: nobody captures */
-	uint64_t stage_tsc;                    /* when the stage at hand began; 0: this burst is not timed */
-	uint32_t stage_wait;                   /* bursts until the next timed one */
-	bool watched;                          /* this burst is timed or traced */
-	uint64_t reject_tat_ns;                /* rate of built answers */
+	struct sp_live *live;                      /* as loaded for the current burst */
+	const struct sp_capture_set *captures;     /* the same; NULL: nobody captures */
+	uint64_t stage_tsc;                        /* when the stage at hand began; 0: this burst is not timed */
+	uint32_t stage_wait;                       /* bursts until the next timed one */
+	bool watched;                              /* this burst is timed or traced */
+	uint64_t reject_tat_ns;                    /* rate of built answers */
+	uint64_t self_tat_ns[SP_SELF_CLASS_COUNT]; /* route mode: rates of packets up to Linux */
+	struct sp_waiting *waiting;                /* route mode: packets that wait for a neighbour (waiting.h) */
 	struct sp_tcp_challenges challenges;
 	struct sp_burst burst;
 	struct sp_tx_buffer tx[SP_PORTS_MAX];
 	uint8_t *inspect_buffer;    /* SP_INSPECT_BUFFER_BYTES */
 	struct sp_drop_ring *drops; /* owned; others read it by sp_drop_read */
 	struct sp_icmp_errors icmp_errors;
+	struct sp_error_rate error_rate; /* of the router's ICMP errors */
 	struct sp_trace trace;
 	struct sp_rule_change {
 		uint32_t slot, change; /* modulo 2^32 */
@@ -81,8 +86,10 @@ int sp_worker_run(void *worker);
  */
 unsigned int sp_worker_turn(struct sp_worker *worker, uint64_t now, uint32_t now_ms);
 
-/* Carries worker->burst (mbuf[0..n-1], measured, all from `port`) through parse to tx buffer or drop. `handed` says they came from another
- * worker. */
-void sp_worker_burst(struct sp_worker *worker, const struct sp_port *port, bool handed);
+/*
+ * Carries worker->burst (mbuf[0..n-1], measured, all from `port`) through parse to tx buffer or drop. `hops`: 0 when they come from the
+ * port, 1 when another worker handed them over to their owner, 2 when that one handed them on to where their source is translated.
+ */
+void sp_worker_burst(struct sp_worker *worker, const struct sp_port *port, unsigned int hops);
 
 #endif

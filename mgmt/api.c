@@ -30,6 +30,7 @@
 #define BODY_FIRST_BYTES        (16u << 10)  /* a body's buffer starts here and doubles */
 #define EXPLAIN_BYTES           (16u << 10)
 #define CAPTURE_BYTES           (16u << 10)
+#define DRAIN_BYTES             (16u << 10)
 #define WASTE_BYTES             (SP_SCAN_SIZE_MAX) /* read and thrown away of a body that is too large, so that its sender reads the answer */
 
 struct sp_api {
@@ -68,6 +69,10 @@ static const struct sp_route routes[] = {
 	{.path = "/v1/captures", .method = "POST", .handle = sp_res_captures_post, .body_max = CAPTURE_BYTES},
 	{.path = "/v1/captures/", .prefix = true, .method = "GET", .handle = sp_res_capture},
 	{.path = "/v1/captures/", .prefix = true, .method = "DELETE", .handle = sp_res_capture_delete},
+	{.path = "/v1/routes", .method = "GET", .handle = sp_res_routes, .params = {"family", "prefix", "address", "limit", "cursor"}},
+	{.path = "/v1/neighbours", .method = "GET", .handle = sp_res_neighbours, .params = {"family", "link", "limit", "cursor"}},
+	{.path = "/v1/nat", .method = "GET", .handle = sp_res_nat, .params = {"limit", "cursor"}},
+	{.path = "/v1/nat/backends", .method = "POST", .handle = sp_res_nat_backends_post, .body_max = DRAIN_BYTES},
 	{.path = "/metrics", .method = "GET", .handle = sp_res_metrics, .params = {"rules"}},
 	{.path = "/openapi.yaml", .method = "GET", .handle = sp_res_openapi},
 };
@@ -96,6 +101,25 @@ bool sp_call_address(struct sp_call *call, bool *has, struct sp_addr_range *rang
 		return true;
 	sp_problem(&call->reply, 400, "bad-parameter", "ip takes an address, prefix or range: %s", why);
 	return false;
+}
+
+json_t *sp_call_object(struct sp_call *call, const char *example)
+{
+	json_error_t error;
+	json_t *json;
+
+	if (call->size == 0)
+		return json_object();
+	json = json_loadb(call->body, call->size, JSON_REJECT_DUPLICATES, &error);
+	if (json == NULL)
+		sp_problem(&call->reply, 400, "bad-json", "the body is not JSON: line %d, column %d: %s", error.line, error.column,
+			error.text);
+	else if (!json_is_object(json))
+		sp_problem(&call->reply, 400, "bad-json", "the body must be an object, as in %s", example);
+	if (json_is_object(json))
+		return json;
+	json_decref(json);
+	return NULL;
 }
 
 const char *sp_call_header(const struct sp_call *call, const char *name)

@@ -67,6 +67,9 @@ const char *sp_call_param(const struct sp_call *call, const char *name);
 /* The parameter `ip` as a range: *has says whether it is there. False when it is no address; then the reply is the problem. */
 bool sp_call_address(struct sp_call *call, bool *has, struct sp_addr_range *range);
 
+/* The body as a JSON object, {} for an empty one; the caller's reference. NULL with a 400 problem, which shows `example`. */
+json_t *sp_call_object(struct sp_call *call, const char *example);
+
 /* Who called. */
 struct sp_peer sp_call_peer(const struct sp_call *call);
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mgmt/backends.h"
 #include "mgmt/events.h"
 #include "mgmt/judge.h"
 #include "mgmt/problem.h"
@@ -131,6 +132,7 @@ static bool publish(struct sp_mgmt *mgmt, struct sp_ruleset *ruleset, struct sp_
 	sp_degraded_set(mgmt, SP_DEGRADED_NOT_RETIRED, rc == -ETIMEDOUT);
 	sp_degraded_set(mgmt, SP_DEGRADED_NO_RULES, false);
 	sp_apply_signatures(mgmt);
+	sp_backends_watch(mgmt);
 	return true;
 }
 

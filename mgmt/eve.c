@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "dataplane/defence.h"
+#include "dataplane/nat.h"
 #include "dataplane/session.h"
 #include "dataplane/verdict.h"
 #include "rules/utf8.h"
@@ -204,6 +205,51 @@ static void add_defence(struct line *line, const struct sp_event *event)
 	add(line, "}}\n");
 }
 
+static void add_endpoint(struct line *line, const char *name, const struct sp_key *key, bool source)
+{
+	const bool v6 = key->family == SP_FAMILY_IPV6;
+	char text[INET6_ADDRSTRLEN];
+
+	if (v6)
+		inet_ntop(AF_INET6, source ? key->v6.src : key->v6.dst, text, sizeof(text));
+	else
+		inet_ntop(AF_INET, source ? &key->v4.src : &key->v4.dst, text, sizeof(text));
+	add(line, "\"%s_ip\":\"%s\"", name, text);
+}
+
+/* What a translated flow looks like behind the firewall: the tuple of its answers reversed. ICMP: its identifier there. */
+static void add_translated(struct line *line, const struct sp_key *reply)
+{
+	add(line, ",\"nat\":{");
+	add_endpoint(line, "src", reply, false);
+	add(line, ",\"src_port\":%u,", ntohs(reply->dport));
+	add_endpoint(line, "dest", reply, true);
+	add(line, ",\"dest_port\":%u}", ntohs(reply->sport));
+}
+
+/* An inside end and its external one; a block has ports from `port` on. */
+static void add_nat(struct line *line, const struct sp_event *event)
+{
+	const struct sp_key *key = &event->key;
+
+	add(line, ",");
+	add_endpoint(line, "src", key, true);
+	if (key->sport != 0)
+		add(line, ",\"src_port\":%u", ntohs(key->sport));
+	if (key->proto != 0)
+		add_proto(line, key->proto);
+	add(line, ",\"nat\":{\"event\":\"%s\",\"entry\":%u,\"worker\":%u",
+		event->why < SP_NAT_EVENT_COUNT ? sp_nat_event_names[event->why] : "unknown", event->rule, event->worker);
+	if (event->why != SP_NAT_EVENT_EXHAUSTED) {
+		add(line, ",");
+		add_endpoint(line, "outside", key, false);
+		add(line, ",\"outside_port\":%u", ntohs(key->dport));
+	}
+	if (event->bytes[0] != 0)
+		add(line, ",\"ports\":%" PRIu64, event->bytes[0]);
+	add(line, "}}\n");
+}
+
 /*
  * JSON readers keep numbers exactly up to 2^53, some refuse those over 2^63: the id is spread over 53 bits (Fibonacci hashing), equal ids
  * stay equal, and 0 stays "none".
@@ -221,7 +267,8 @@ size_t sp_eve_format(const struct sp_event *event, const struct sp_eve_names *na
 		[SP_EVENT_FLOW_END] = "flow",
 		[SP_EVENT_DROP] = "drop",
 		[SP_EVENT_ALERT] = "alert",
-		[SP_EVENT_DEFENCE] = "defence"};
+		[SP_EVENT_DEFENCE] = "defence",
+		[SP_EVENT_NAT] = "nat"};
 	struct line line = {.buf = buf};
 	char time[SP_EVE_TIME_SIZE];
 
@@ -240,6 +287,10 @@ size_t sp_eve_format(const struct sp_event *event, const struct sp_eve_names *na
 		add_defence(&line, event);
 		return line.len;
 	}
+	if (event->type == SP_EVENT_NAT) {
+		add_nat(&line, event);
+		return line.len;
+	}
 	add_tuple(&line, &event->key);
 	if (event->rule != 0)
 		add(&line, ",\"rule\":%u", event->rule);
@@ -253,6 +304,8 @@ size_t sp_eve_format(const struct sp_event *event, const struct sp_eve_names *na
 		add_alert(&line, event, names->signature);
 	else
 		add_flow(&line, event, wall_ns);
+	if (event->reply.family != SP_FAMILY_NONE)
+		add_translated(&line, &event->reply);
 	add(&line, "}\n");
 	return line.len;
 }

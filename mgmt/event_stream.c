@@ -47,6 +47,7 @@ const char *const sp_line_type_names[SP_LINE_TYPES] = {
 	[SP_LINE_STATS] = "stats",
 	[SP_LINE_AUDIT] = "audit",
 	[SP_LINE_DEFENCE] = "defence",
+	[SP_LINE_NAT] = "nat",
 };
 
 struct sp_streams *sp_streams_create(void)

@@ -193,7 +193,8 @@ static void put_event(struct sp_events *events, const struct sp_event *event)
 		[SP_EVENT_FLOW_END] = SP_LINE_BIT(SP_LINE_FLOW),
 		[SP_EVENT_DROP] = SP_LINE_BIT(SP_LINE_DROP),
 		[SP_EVENT_ALERT] = SP_LINE_BIT(SP_LINE_ALERT),
-		[SP_EVENT_DEFENCE] = SP_LINE_BIT(SP_LINE_DEFENCE)};
+		[SP_EVENT_DEFENCE] = SP_LINE_BIT(SP_LINE_DEFENCE),
+		[SP_EVENT_NAT] = SP_LINE_BIT(SP_LINE_NAT)};
 	const struct sp_dataplane *dataplane = events->dataplane;
 	struct sp_eve_names names = {.port = event->port < dataplane->n_ports ? dataplane->ports[event->port].name : NULL};
 	char text[SP_EVE_LINE_MAX];
@@ -244,7 +245,8 @@ static void tell_lost(struct sp_events *events, uint64_t now_ns)
 	uint64_t n = events->lost - events->told_lost;
 	char text[SP_EVE_LOST_MAX];
 	struct sp_line line = {.text = text,
-		.types = SP_LINE_BIT(SP_LINE_FLOW) | SP_LINE_BIT(SP_LINE_DROP) | SP_LINE_BIT(SP_LINE_ALERT) | SP_LINE_BIT(SP_LINE_DEFENCE)};
+		.types = SP_LINE_BIT(SP_LINE_FLOW) | SP_LINE_BIT(SP_LINE_DROP) | SP_LINE_BIT(SP_LINE_ALERT) | SP_LINE_BIT(SP_LINE_DEFENCE) |
+			 SP_LINE_BIT(SP_LINE_NAT)};
 
 	if (n == 0 || now_ns < events->next_lost_ns || !is_read(events))
 		return;

@@ -12,6 +12,8 @@
 #include "mgmt/captures.h"
 #include "mgmt/defences.h"
 #include "mgmt/events.h"
+#include "mgmt/health.h"
+#include "mgmt/kernel/kernel.h"
 #include "mgmt/ports.h"
 #include "mgmt/problem.h"
 #include "mgmt/publish.h"
@@ -99,6 +101,11 @@ static void write_packets(const struct snapshot *s, FILE *out)
 		fprintf(out, "sallyport_drops_total{reason=\"%s\"} %" PRIu64 "\n", sp_drop_texts[r].name, s->stats.drops[r]);
 	counter(out, "rejects_built", "Answers made to rejected packets.", s->stats.rejects_built);
 	counter(out, "rejects_suppressed", "Answers to rejected packets that were not made.", s->stats.rejects_suppressed);
+	counter(out, "icmp_errors_built", "ICMP errors made about packets that were not forwarded.", s->stats.errors_built);
+	counter(out, "icmp_errors_suppressed", "ICMP errors that were not made: over the rate, or not answerable.",
+		s->stats.errors_suppressed);
+	gauge(out, "neighbour_waiting_packets", "Packets that wait for the MAC of their next hop.", (int64_t)s->stats.waiting_held);
+	counter(out, "neighbour_waited_packets", "Packets that waited for the MAC of their next hop and went on.", s->stats.waited);
 	counter(out, "challenges_built", "TCP challenge ACKs (RFC 5961) made.", s->stats.challenges_built);
 	counter(out, "challenges_suppressed", "TCP challenge ACKs that were not made.", s->stats.challenges_suppressed);
 }
@@ -257,6 +264,94 @@ static void write_captures(const struct snapshot *s, FILE *out)
 	counter(out, "capture_write_errors", "Failed attempts to write a capture.", counters.write_errors);
 }
 
+/* One family with a sample for each entry; the offset is that in struct sp_health_sum. */
+static void backend_family(const struct sp_health_sum *sums, size_t n, FILE *out, const char *name, const char *help, size_t offset)
+{
+	uint64_t value;
+
+	family(out, name, "counter", help);
+	for (size_t i = 0; i < n; i++) {
+		memcpy(&value, (const char *)&sums[i] + offset, sizeof(value));
+		fprintf(out, "sallyport_%s_total{entry=\"%u\"} %" PRIu64 "\n", name, sums[i].entry, value);
+	}
+}
+
+static void write_backends(const struct snapshot *s, FILE *out)
+{
+	struct sp_health_sum *sums = calloc(SP_NAT_MAX, sizeof(*sums));
+	size_t n = sums != NULL ? sp_health_sums(s->mgmt->health, sums, SP_NAT_MAX) : 0;
+
+	family(out, "nat_backends", "gauge", "Backends of each nat entry: those that take new flows, dead ones, drained ones.");
+	for (size_t i = 0; i < n; i++)
+		fprintf(out,
+			"sallyport_nat_backends{entry=\"%u\",state=\"live\"} %u\n"
+			"sallyport_nat_backends{entry=\"%u\",state=\"dead\"} %u\n"
+			"sallyport_nat_backends{entry=\"%u\",state=\"drained\"} %u\n",
+			sums[i].entry, sums[i].live, sums[i].entry, sums[i].dead, sums[i].entry, sums[i].drained);
+	backend_family(sums, n, out, "nat_backend_checks", "Times that backends of the entry were asked whether they live.",
+		offsetof(struct sp_health_sum, asked));
+	backend_family(
+		sums, n, out, "nat_backend_checks_failed", "Those that were not answered well.", offsetof(struct sp_health_sum, failed));
+	free(sums);
+}
+
+/* One family with a sample for each link; the offset is that in struct sp_kernel_link_report. */
+static void link_family(const struct sp_kernel_report *report, FILE *out, const char *name, const char *help, size_t offset)
+{
+	uint64_t value;
+
+	family(out, name, "counter", help);
+	for (unsigned int i = 0; i < report->n_links; i++) {
+		memcpy(&value, (const char *)&report->links[i] + offset, sizeof(value));
+		fprintf(out, "sallyport_%s_total{", name);
+		label(out, "link", report->links[i].name);
+		fprintf(out, "} %" PRIu64 "\n", value);
+	}
+}
+
+static void write_tables(const struct sp_kernel_report *report, FILE *out)
+{
+	family(out, "routes", "gauge", "Routes of Linux that are followed.");
+	fprintf(out, "sallyport_routes{family=\"ipv4\"} %" PRIu64 "\nsallyport_routes{family=\"ipv6\"} %" PRIu64 "\n", report->routes4,
+		report->routes6);
+	family(out, "fib_prefixes", "gauge", "Prefixes that workers route by, neighbours among them.");
+	fprintf(out, "sallyport_fib_prefixes{family=\"ipv4\"} %" PRIu64 "\nsallyport_fib_prefixes{family=\"ipv6\"} %" PRIu64 "\n",
+		report->fib4, report->fib6);
+	gauge(out, "nexthops", "Next hops that workers route by.", (int64_t)report->nexthops);
+	family(out, "neighbours", "gauge", "Neighbours, gateways among them.");
+	for (unsigned int state = 0; state < SP_KNEIGHBOUR_STATES; state++)
+		fprintf(out, "sallyport_neighbours{state=\"%s\"} %" PRIu64 "\n", sp_kneighbour_state_names[state],
+			report->neighbours[state]);
+}
+
+static void write_kernel(const struct snapshot *s, FILE *out)
+{
+	struct sp_kernel_report *report = s->mgmt->kernel != NULL ? malloc(sizeof(*report)) : NULL;
+
+	if (report == NULL)
+		return;
+	sp_kernel_report(s->mgmt->kernel, report);
+	write_tables(report, out);
+	counter(out, "kernel_netlink_messages", "Netlink messages of Linux.", report->messages);
+	counter(out, "kernel_netlink_malformed", "Those that lied about themselves and were left alone.", report->malformed);
+	counter(out, "kernel_netlink_overruns", "Times that messages of Linux were lost.", report->overruns);
+	counter(out, "kernel_resyncs", "Times that all tables of Linux were read, the first time included.", report->resyncs);
+	counter(out, "kernel_neighbours_asked", "Times that Linux was asked to find a neighbour.", report->asked);
+	counter(out, "kernel_neighbours_ask_errors", "Times that it did not do that.", report->ask_errors);
+	counter(out, "kernel_routes_refused", "Routes of Linux for which there was no room.", report->refused_routes);
+	counter(out, "kernel_neighbours_refused", "Neighbours for which there was no room.", report->refused_neighbours);
+	counter(out, "kernel_address_conflicts", "IPv6 addresses of the firewall that somebody else has.", report->conflicts);
+	link_family(report, out, "link_to_kernel_packets", "Packets that Linux got by the link.",
+		offsetof(struct sp_kernel_link_report, to_kernel));
+	link_family(report, out, "link_from_kernel_packets", "Packets that Linux sent by the link.",
+		offsetof(struct sp_kernel_link_report, from_kernel));
+	link_family(report, out, "link_kernel_write_errors", "Packets that Linux did not take.",
+		offsetof(struct sp_kernel_link_report, write_errors));
+	link_family(report, out, "link_kernel_read_drops", "Frames of Linux that were no frames, or longer than a buffer.",
+		offsetof(struct sp_kernel_link_report, read_drops));
+	free(report);
+}
+
 static void write_workers(const struct snapshot *s, FILE *out)
 {
 	worker_family(s, out, "worker_busy_cycles", "Cycles of turns that found packets.", offsetof(struct sp_stats, busy_cycles));
@@ -337,6 +432,8 @@ void sp_res_metrics(struct sp_call *call)
 		write_inspection(s, out);
 		write_events(s, out);
 		write_captures(s, out);
+		write_backends(s, out);
+		write_kernel(s, out);
 		write_ports(s, out);
 		write_workers(s, out);
 		write_rules(call->mgmt, rules != NULL, out);

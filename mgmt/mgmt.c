@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Start and stop of the management side. Order at start: control (a queue that others may fill), event writer, API; at stop the reverse, so
- * that nobody is left waiting for a job that nobody does.
+ * Start and stop of the management side. Order at start: control (a queue that others may fill), event writer, captures, health, API; at
+ * stop the reverse, so that nobody is left waiting for a job that nobody does.
  */
 #include "mgmt/mgmt.h"
 
@@ -13,8 +13,10 @@
 
 #include "dataplane/worker.h"
 #include "mgmt/apply.h"
+#include "mgmt/backends.h"
 #include "mgmt/captures.h"
 #include "mgmt/events.h"
+#include "mgmt/health.h"
 #include "mgmt/res.h"
 #include "mgmt/state.h"
 #include "rules/file.h"
@@ -31,6 +33,7 @@ static bool copy(char **to, const char *from)
 
 static void release(struct sp_mgmt *mgmt)
 {
+	sp_health_stop(mgmt->health);
 	sp_control_free(&mgmt->control);
 	free(mgmt->rules_path);
 	free(mgmt->rules_folder);
@@ -45,9 +48,8 @@ static struct sp_mgmt *make(struct sp_dataplane *dataplane, const struct sp_mgmt
 {
 	struct sp_mgmt *mgmt = calloc(1, sizeof(*mgmt));
 
-	if (mgmt == NULL)
-		return NULL;
-	if (sp_control_init(&mgmt->control) != 0) {
+	if (mgmt == NULL || sp_control_init(&mgmt->control) != 0) {
+		sp_health_stop(config->health);
 		free(mgmt);
 		return NULL;
 	}
@@ -55,6 +57,8 @@ static struct sp_mgmt *make(struct sp_dataplane *dataplane, const struct sp_mgmt
 	mgmt->on_change = config->on_change;
 	mgmt->tick = config->tick;
 	mgmt->tick_context = config->tick_context;
+	mgmt->kernel = config->kernel;
+	mgmt->health = config->health;
 	if (!copy(&mgmt->rules_path, config->rules_path) || !copy(&mgmt->config_path, config->config_path) ||
 		!copy(&mgmt->mode, config->mode) || !copy(&mgmt->no_rules, config->no_rules))
 		goto err_release;
@@ -90,6 +94,8 @@ struct sp_mgmt *sp_mgmt_start(struct sp_dataplane *dataplane, const struct sp_mg
 		sp_captures_start(dataplane, config->captures_folder != NULL ? config->captures_folder : SP_CAPTURES_FOLDER, why, why_size);
 	if (mgmt->captures == NULL)
 		goto err_events;
+	if (sp_backends_start(mgmt, why, why_size) != 0)
+		goto err_captures;
 	if (config->socket_path != NULL) {
 		mgmt->api = sp_api_start(mgmt, config->socket_path, config->socket_mode != 0 ? config->socket_mode : SOCKET_MODE_DEFAULT,
 			config->socket_group, why, why_size);

@@ -10,6 +10,9 @@
 
 #include "dataplane/dataplane.h"
 
+struct sp_health;
+struct sp_kernel;
+
 struct sp_mgmt_config {                  /* strings are copied */
 	const char *socket_path;         /* unix socket of the API; NULL: none */
 	mode_t socket_mode;              /* 0660 by default */
@@ -20,12 +23,14 @@ struct sp_mgmt_config {                  /* strings are copied */
 	unsigned int eve_keep;           /* rotated files that stay */
 	const char *captures_folder;     /* where captures go; NULL: SP_CAPTURES_FOLDER */
 	const char *config_path;         /* for status; may be NULL */
-	const char *mode;                /* "wire" */
+	const char *mode;                /* "wire" or "route" */
 	const char *no_rules;            /* why the rules in force drop everything instead of being the file's; NULL: they are the file's */
 	unsigned int stats_interval_sec; /* EVE stats events; 0: none */
 	uint8_t on_change;               /* enum sp_on_change: what becomes of sessions by a change that does not say it */
 	void (*tick)(void *context);     /* called by the control loop between jobs, some times a second; NULL: nothing is */
 	void *tick_context;
+	struct sp_health *health; /* thread that asks backends; taken over, also when the start fails; NULL: one is started */
+	struct sp_kernel *kernel; /* route mode: stays the caller's, and stays until sp_mgmt_stop; NULL in wire mode */
 };
 
 struct sp_mgmt;

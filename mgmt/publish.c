@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "dataplane/nat.h"
+
 #define QUIESCENT_POLL_NS 500000 /* 0.5 ms */
 #define QUIESCENT_WAIT_MS 5000
 #define NS_PER_SEC        1000000000
@@ -117,6 +119,11 @@ int sp_publish(struct sp_dataplane *dataplane, struct sp_ruleset *ruleset, struc
 	if (rc != 0)
 		goto err_free;
 	live = sp_live_create(ruleset, dataplane->n_workers);
+	if (live != NULL && sp_nat_attach(dataplane, live) != 0) {
+		live->ruleset = NULL; /* the caller's again */
+		sp_live_free(live);
+		live = NULL;
+	}
 	if (live == NULL) {
 		rc = -ENOMEM;
 		sp_diag_error(diags, NULL, 0, "out of memory");

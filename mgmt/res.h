@@ -25,6 +25,10 @@ void sp_res_captures(struct sp_call *call);
 void sp_res_captures_post(struct sp_call *call);
 void sp_res_capture(struct sp_call *call);
 void sp_res_capture_delete(struct sp_call *call);
+void sp_res_routes(struct sp_call *call);
+void sp_res_neighbours(struct sp_call *call);
+void sp_res_nat(struct sp_call *call);
+void sp_res_nat_backends_post(struct sp_call *call);
 void sp_res_metrics(struct sp_call *call);
 void sp_res_openapi(struct sp_call *call);
 

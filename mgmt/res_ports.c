@@ -3,7 +3,9 @@
  * GET /v1/ports: each port with its peer, link, our counters, and the device's misses, which precede rx.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "mgmt/kernel/kernel.h"
 #include "mgmt/ports.h"
 #include "mgmt/res.h"
 #include "mgmt/state.h"
@@ -51,10 +53,52 @@ json_t *sp_ports_json(const struct sp_dataplane *dataplane)
 	return array;
 }
 
+static json_t *kernel_json(const struct sp_kernel_link_report *report)
+{
+	json_t *json = json_object();
+
+	json_object_set_new(json, "tap", json_string(report->tap ? "present" : "gone"));
+	json_object_set_new(json, "to_kernel", sp_json_u64(report->to_kernel));
+	json_object_set_new(json, "from_kernel", sp_json_u64(report->from_kernel));
+	json_object_set_new(json, "write_errors", sp_json_u64(report->write_errors));
+	json_object_set_new(json, "read_drops", sp_json_u64(report->read_drops));
+	return json;
+}
+
+/* Route mode: what Linux has an interface for, ports and their VLANs. */
+static json_t *links_json(const struct sp_mgmt *mgmt)
+{
+	const struct sp_routing *routing = mgmt->dataplane->routing;
+	struct sp_kernel_report *report = malloc(sizeof(*report));
+	json_t *array = json_array();
+
+	if (report != NULL)
+		sp_kernel_report(mgmt->kernel, report);
+	for (unsigned int i = 0; report != NULL && i < report->n_links; i++) {
+		const struct sp_link *link = &routing->links[i];
+		json_t *json = json_object();
+
+		json_object_set_new(json, "name", sp_json_text(link->name));
+		json_object_set_new(json, "port", sp_json_text(mgmt->dataplane->ports[link->port].name));
+		json_object_set_new(json, "vlan", link->vlan != 0 ? json_integer(link->vlan) : json_null());
+		json_object_set_new(json, "zone",
+			link->zone < mgmt->dataplane->zones.n ? sp_json_text(mgmt->dataplane->zones.name[link->zone]) : json_null());
+		json_object_set_new(json, "link", json_string(report->links[i].up ? "up" : "down"));
+		json_object_set_new(json, "mac", mac_json(link->mac));
+		json_object_set_new(json, "mtu", json_integer(__atomic_load_n(&link->mtu, __ATOMIC_RELAXED)));
+		json_object_set_new(json, "kernel", kernel_json(&report->links[i]));
+		json_array_append_new(array, json);
+	}
+	free(report);
+	return array;
+}
+
 void sp_res_ports(struct sp_call *call)
 {
 	json_t *json = json_object();
 
 	json_object_set_new(json, "ports", sp_ports_json(call->mgmt->dataplane));
+	if (call->mgmt->kernel != NULL)
+		json_object_set_new(json, "links", links_json(call->mgmt));
 	sp_reply_json(&call->reply, 200, SP_TYPE_JSON, json);
 }

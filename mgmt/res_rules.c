@@ -14,6 +14,7 @@
 #include "mgmt/state.h"
 #include "rules/explain.h"
 #include "rules/names.h"
+#include "rules/nat.h"
 
 static json_t *log_json(uint8_t log)
 {
@@ -106,6 +107,7 @@ static bool dump(json_t *json, FILE *out)
 
 static bool write_rules(const struct sp_dataplane *dataplane, const struct sp_ruleset *ruleset, FILE *out)
 {
+	const struct sp_nat_list *nat = ruleset->policy->nat;
 	bool good;
 
 	fprintf(out, "{\"generation\":%u,\"default\":", ruleset->generation);
@@ -117,6 +119,12 @@ static bool write_rules(const struct sp_dataplane *dataplane, const struct sp_ru
 		if (i != 0)
 			fputc(',', out);
 		good = dump(rule_json(dataplane, ruleset, i), out);
+	}
+	fputs("],\"nat\":[", out);
+	for (size_t i = 0; good && nat != NULL && i < nat->n; i++) {
+		if (i != 0)
+			fputc(',', out);
+		good = dump(sp_nat_entry_json(&nat->v[i]), out);
 	}
 	fputs("]}\n", out);
 	return good && ferror(out) == 0;

@@ -196,19 +196,22 @@ static json_t *rule_name_json(const struct sp_dataplane *dataplane, uint32_t slo
 	return rule != NULL ? sp_json_text(rule->value[SP_FIELD_NAME]) : json_null();
 }
 
-static json_t *flags_json(uint8_t flags)
+static json_t *flags_json(uint8_t flags, uint8_t fins)
 {
 	static const struct {
 		uint8_t bit;
 		const char *name;
 	} names[] = {{SP_SESSION_INSPECT, "inspect"}, {SP_SESSION_LOG_END, "log"}, {SP_SESSION_SOURCE, "per_source"},
-		{SP_SESSION_LIMITED, "limited"}, {SP_SESSION_MSS, "mss"}, {SP_SESSION_FIN_ORIG, "fin"}, {SP_SESSION_FIN_REPLY, "fin_reply"},
-		{SP_SESSION_PROXY, "proxied"}};
+		{SP_SESSION_LIMITED, "limited"}, {SP_SESSION_MSS, "mss"}, {SP_SESSION_NAT, "translated"}, {SP_SESSION_PROXY, "proxied"}};
+	static const char *const fin_names[] = {"fin", "fin_reply"};
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < RTE_DIM(names); i++)
 		if (flags & names[i].bit)
 			json_array_append_new(array, json_string(names[i].name));
+	for (size_t d = 0; d < RTE_DIM(fin_names); d++)
+		if (fins >> d & 1)
+			json_array_append_new(array, json_string(fin_names[d]));
 	return array;
 }
 
@@ -231,7 +234,7 @@ static json_t *row_json(const struct sp_dataplane *dataplane, const struct sp_se
 	json_object_set_new(json, "rule", rule_json(dataplane, row->state.slot));
 	json_object_set_new(json, "rule_name", rule_name_json(dataplane, row->state.slot));
 	json_object_set_new(json, "generation", json_integer(row->state.generation));
-	json_object_set_new(json, "flags", flags_json(row->state.flags));
+	json_object_set_new(json, "flags", flags_json(row->state.flags, row->fins));
 	json_object_set_new(json, "age_sec", json_real(row->age_ms / 1000.0));
 	json_object_set_new(json, "idle_sec", json_real(row->idle_ms / 1000.0));
 	json_object_set_new(json, "timeout_sec", json_real(row->timeout_ms / 1000.0));

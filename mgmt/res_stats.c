@@ -131,6 +131,16 @@ static json_t *answers_json(uint64_t built, uint64_t suppressed)
 	return json;
 }
 
+/* Packets that waited for neighbours. */
+static json_t *neighbours_json(const struct sp_stats *stats)
+{
+	json_t *json = json_object();
+
+	set_u64(json, "waiting", stats->waiting_held);
+	set_u64(json, "waited", stats->waited);
+	return json;
+}
+
 json_t *sp_stats_json(const struct sp_dataplane *dataplane)
 {
 	struct sp_sessions_counters sessions;
@@ -148,6 +158,8 @@ json_t *sp_stats_json(const struct sp_dataplane *dataplane)
 	json_object_set_new(json, "defences", sp_defences_json(dataplane, &stats, &sessions));
 	json_object_set_new(json, "inspection", inspection_json(&stats.inspect));
 	json_object_set_new(json, "rejects", answers_json(stats.rejects_built, stats.rejects_suppressed));
+	json_object_set_new(json, "icmp_errors", answers_json(stats.errors_built, stats.errors_suppressed));
+	json_object_set_new(json, "neighbours", neighbours_json(&stats));
 	json_object_set_new(json, "challenges", answers_json(stats.challenges_built, stats.challenges_suppressed));
 	json_object_set_new(json, "events", events_json(dataplane));
 	json_object_set_new(json, "ports", sp_ports_json(dataplane));

@@ -8,6 +8,7 @@
 
 #include "mgmt/defences.h"
 #include "mgmt/events.h"
+#include "mgmt/kernel/kernel.h"
 #include "mgmt/problem.h"
 #include "mgmt/publish.h"
 #include "mgmt/res.h"
@@ -45,6 +46,8 @@ bool sp_is_ready(struct sp_mgmt *mgmt)
 			return false;
 	if ((__atomic_load_n(&mgmt->degraded, __ATOMIC_RELAXED) & (1u << SP_DEGRADED_NO_RULES)) != 0)
 		return false;
+	if (mgmt->kernel != NULL && !sp_kernel_synced(mgmt->kernel))
+		return false;
 	return sp_published_generation(mgmt->dataplane) != 0 && workers_poll(mgmt);
 }
 
@@ -77,6 +80,21 @@ static void add_no_rules(json_t *array, const struct sp_mgmt *mgmt)
 	add(array, it->code, text);
 }
 
+static void add_kernel(json_t *array, const struct sp_kernel *kernel)
+{
+	const char *down = sp_kernel_tap_down(kernel);
+	char text[128];
+
+	if (!sp_kernel_synced(kernel))
+		add(array, "netlink-resync", "the tables of Linux have not been read yet: nothing is routed");
+	else if (sp_kernel_resyncing(kernel))
+		add(array, "netlink-resync", "the tables of Linux are read again: what changes there meanwhile is followed late");
+	if (down == NULL)
+		return;
+	snprintf(text, sizeof(text), "the interface %s in Linux was removed or is down: `ip link set %s up`, or restart", down, down);
+	add(array, "tap-down", text);
+}
+
 json_t *sp_degraded_json(struct sp_mgmt *mgmt)
 {
 	const struct sp_dataplane *dataplane = mgmt->dataplane;
@@ -103,6 +121,8 @@ json_t *sp_degraded_json(struct sp_mgmt *mgmt)
 		snprintf(text, sizeof(text), "the link of port %s is down", port->name);
 		add(array, "link-down", text);
 	}
+	if (mgmt->kernel != NULL)
+		add_kernel(array, mgmt->kernel);
 	return array;
 }
 

@@ -42,6 +42,8 @@ struct sp_baseline {
 
 struct sp_events;
 struct sp_captures;
+struct sp_health;
+struct sp_kernel;
 
 struct sp_mgmt {
 	struct sp_dataplane *dataplane;
@@ -55,6 +57,8 @@ struct sp_mgmt {
 	struct sp_api *api;
 	struct sp_events *events;
 	struct sp_captures *captures;
+	struct sp_health *health;
+	struct sp_kernel *kernel;    /* NULL in wire mode */
 	struct sp_baseline baseline; /* control thread */
 	struct sp_pulse pulse;
 	uint32_t degraded; /* bit enum sp_degraded; control thread writes, relaxed readers */

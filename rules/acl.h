@@ -38,7 +38,7 @@ static inline uint8_t acl_family_wire(enum acl_family family)
 struct acl_key {
 	uint8_t proto;
 	uint8_t reserved[3];
-	uint8_t from, to; /* zone index; SP_MATCH_NO_ZONE is in no range but the full one */
+	uint8_t from, to; /* acl_zone_place of the zone */
 	rte_be16_t vlan;
 	rte_be16_t src_class, dst_class;
 	uint8_t src[16], dst[16]; /* IPv4: the first four bytes */
@@ -92,7 +92,18 @@ struct sp_classifier {
 	uint32_t *non_ip; /* indexes of enabled rules that a frame other than IP can match, ascending */
 	size_t n_non_ip;
 	size_t bytes;
+	uint8_t zone_shift; /* acl_zone_place */
 };
+
+/* Zones turned in a circle of 256 such that the firewall itself is the last one: most rules are for all but it, which then is one range and
+ * not two. */
+static inline uint8_t acl_zone_place(const struct sp_classifier *classifier, uint8_t zone)
+{
+	return (uint8_t)(zone - classifier->zone_shift);
+}
+
+/* The zone_shift of a policy. */
+uint8_t acl_zone_shift(const struct sp_policy *policy);
 
 /* The rule can let a packet go on to later rules although its indexed fields matched. */
 bool acl_rule_passes_on(const struct sp_rule *rule);

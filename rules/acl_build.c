@@ -267,6 +267,7 @@ struct sp_classifier *sp_classifier_build(const struct sp_policy *policy, struct
 	/* It reports what it refuses as errors; here that is mended or told in the caller's diagnostics. */
 	(void)rte_log_set_level_pattern("lib.acl", RTE_LOG_EMERG);
 	classifier->policy = policy;
+	classifier->zone_shift = acl_zone_shift(policy);
 	classifier->bytes = sizeof(*classifier);
 	if (all_classes_build(classifier, diags) != 0 || cut(classifier, diags) != 0 || segments_build(classifier, diags) != 0) {
 		sp_classifier_free(classifier);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "rules/names.h"
+#include "rules/self.h"
 
 typedef unsigned __int128 u128;
 
@@ -68,7 +69,7 @@ struct side {
 	uint32_t n;
 };
 
-#define ZONE_RANGES_MAX  (SP_ZONES_MAX / 2)
+#define ZONE_RANGES_MAX  ((SP_ZONES_MAX + 1) / 2)
 #define PROTO_RANGES_MAX 128
 
 struct factors {
@@ -162,21 +163,26 @@ static bool set_has_family(const struct sp_addrset *set, enum acl_family family)
 
 /* --- factors ---------------------------------------------------------------------------------------------------------------------- */
 
-static uint32_t zone_ranges(uint32_t zones, struct sp_range out[ZONE_RANGES_MAX])
+uint8_t acl_zone_shift(const struct sp_policy *policy)
+{
+	return (uint8_t)(sp_self_zone(&policy->zones) + 1);
+}
+
+/* In the order of their places. The last bit of a mask is for all that is no zone's index, as sp_match_zone has it. */
+static uint32_t zone_ranges(const struct sp_classifier *classifier, uint32_t zones, struct sp_range out[ZONE_RANGES_MAX])
 {
 	uint32_t n = 0;
 
-	if (zones == SP_ZONE_ANY) {
-		out[0] = (struct sp_range){.lo = 0, .hi = UINT8_MAX};
-		return 1;
-	}
-	for (uint16_t z = 0; z < SP_ZONES_MAX; z++) {
-		if ((zones >> z & 1) == 0)
+	for (unsigned int k = 0; k <= SP_ZONES_MAX; k++) {
+		uint8_t zone = (uint8_t)((classifier->zone_shift + k) % (SP_ZONES_MAX + 1));
+		uint16_t lo = acl_zone_place(classifier, zone), hi = acl_zone_place(classifier, zone < SP_ZONES_MAX ? zone : UINT8_MAX);
+
+		if ((zones >> zone & 1) == 0)
 			continue;
-		if (n > 0 && out[n - 1].hi + 1 == z)
-			out[n - 1].hi = z;
+		if (n > 0 && out[n - 1].hi + 1 == lo)
+			out[n - 1].hi = hi;
 		else
-			out[n++] = (struct sp_range){.lo = z, .hi = z};
+			out[n++] = (struct sp_range){.lo = lo, .hi = hi};
 	}
 	return n;
 }
@@ -228,8 +234,8 @@ static void factors_fill(const struct sp_classifier *classifier, const struct sp
 {
 	memset(f, 0, sizeof(*f));
 	protos_fill(rule, family, f);
-	f->n_from = zone_ranges(rule->from, f->from);
-	f->n_to = zone_ranges(rule->to, f->to);
+	f->n_from = zone_ranges(classifier, rule->from, f->from);
+	f->n_to = zone_ranges(classifier, rule->to, f->to);
 	f->vlan = rule->vlan;
 	side_fill(&f->src, classifier->policy, rule->src, &classifier->src[family], family);
 	side_fill(&f->dst, classifier->policy, rule->dst, &classifier->dst[family], family);
@@ -280,7 +286,7 @@ uint32_t acl_rule_entries(const struct sp_classifier *classifier, const struct s
 
 void acl_choose_classes(const struct sp_policy *policy, enum acl_family family, bool *src_wanted, bool *dst_wanted)
 {
-	struct sp_classifier none = {.policy = policy};
+	struct sp_classifier none = {.policy = policy, .zone_shift = acl_zone_shift(policy)};
 	struct factors f;
 
 	for (size_t i = 0; i < policy->n_rules; i++) {

@@ -13,8 +13,8 @@ static void key_fill(const struct sp_classifier *classifier, enum acl_family fam
 {
 	memset(key, 0, sizeof(*key));
 	key->proto = match->proto;
-	key->from = match->from;
-	key->to = match->to;
+	key->from = acl_zone_place(classifier, match->from);
+	key->to = acl_zone_place(classifier, match->to);
 	key->vlan = rte_cpu_to_be_16(match->vlan);
 	key->src_class = rte_cpu_to_be_16(acl_classes_lookup(&classifier->src[family], family, match->src.b));
 	key->dst_class = rte_cpu_to_be_16(acl_classes_lookup(&classifier->dst[family], family, match->dst.b));

@@ -12,8 +12,7 @@ static size_t family_bytes(uint8_t family)
 	return family == SP_FAMILY_IPV4 ? 4 : 16;
 }
 
-/* Order of a flattened set: IPv4 first, then by bytes. */
-static int addr_compare(const struct sp_addr *a, const struct sp_addr *b)
+int sp_addr_compare(const struct sp_addr *a, const struct sp_addr *b)
 {
 	if (a->family != b->family)
 		return a->family < b->family ? -1 : 1;
@@ -117,7 +116,7 @@ static int pair_parse(const char *text, size_t lo_len, size_t len, struct sp_add
 		*why = "range begins in one family and ends in the other";
 		return -EINVAL;
 	}
-	if (addr_compare(&range.lo, &range.hi) > 0) {
+	if (sp_addr_compare(&range.lo, &range.hi) > 0) {
 		*why = "range ends before it begins";
 		return -EINVAL;
 	}
@@ -153,8 +152,7 @@ char *sp_addr_format(const struct sp_addr *addr, char *buf, size_t size)
 	return buf;
 }
 
-/* Length of the prefix that the range is, or -1. */
-static int range_prefix(const struct sp_addr_range *range)
+int sp_addr_range_prefix(const struct sp_addr_range *range)
 {
 	int total = (int)family_bytes(range->lo.family) * 8;
 	int bits = 0;
@@ -173,7 +171,7 @@ static int range_prefix(const struct sp_addr_range *range)
 char *sp_addr_range_format(const struct sp_addr_range *range, char *buf, size_t size)
 {
 	char lo[INET6_ADDRSTRLEN], hi[INET6_ADDRSTRLEN];
-	int bits = range_prefix(range);
+	int bits = sp_addr_range_prefix(range);
 
 	sp_addr_format(&range->lo, lo, sizeof(lo));
 	sp_addr_format(&range->hi, hi, sizeof(hi));
@@ -211,7 +209,7 @@ int sp_addrset_add(struct sp_addrset *set, const struct sp_addr_range *range)
 
 static int range_compare(const void *a, const void *b)
 {
-	return addr_compare(&((const struct sp_addr_range *)a)->lo, &((const struct sp_addr_range *)b)->lo);
+	return sp_addr_compare(&((const struct sp_addr_range *)a)->lo, &((const struct sp_addr_range *)b)->lo);
 }
 
 static void count_ipv4(struct sp_addrset *set)
@@ -228,7 +226,7 @@ static bool joins(const struct sp_addr_range *a, const struct sp_addr_range *b)
 
 	if (a->lo.family != b->lo.family)
 		return false;
-	return !addr_next(&after) || addr_compare(&b->lo, &after) <= 0;
+	return !addr_next(&after) || sp_addr_compare(&b->lo, &after) <= 0;
 }
 
 void sp_addrset_normalize(struct sp_addrset *set)
@@ -239,7 +237,7 @@ void sp_addrset_normalize(struct sp_addrset *set)
 		qsort(set->v, set->n, sizeof(*set->v), range_compare);
 	for (size_t i = 0; i < set->n; i++) {
 		if (kept && joins(&set->v[kept - 1], &set->v[i])) {
-			if (addr_compare(&set->v[i].hi, &set->v[kept - 1].hi) > 0)
+			if (sp_addr_compare(&set->v[i].hi, &set->v[kept - 1].hi) > 0)
 				set->v[kept - 1].hi = set->v[i].hi;
 		} else {
 			set->v[kept++] = set->v[i];
@@ -260,10 +258,10 @@ int sp_addrset_subtract(struct sp_addrset *set, const struct sp_addrset *minus)
 		struct sp_addr_range rest = set->v[i];
 		bool left = true;
 
-		while (m < minus->n && addr_compare(&minus->v[m].hi, &rest.lo) < 0)
+		while (m < minus->n && sp_addr_compare(&minus->v[m].hi, &rest.lo) < 0)
 			m++;
-		for (size_t j = m; left && j < minus->n && addr_compare(&minus->v[j].lo, &rest.hi) <= 0; j++) {
-			if (addr_compare(&minus->v[j].lo, &rest.lo) > 0) {
+		for (size_t j = m; left && j < minus->n && sp_addr_compare(&minus->v[j].lo, &rest.hi) <= 0; j++) {
+			if (sp_addr_compare(&minus->v[j].lo, &rest.lo) > 0) {
 				struct sp_addr_range part = {.lo = rest.lo, .hi = minus->v[j].lo};
 
 				addr_previous(&part.hi);
@@ -271,7 +269,7 @@ int sp_addrset_subtract(struct sp_addrset *set, const struct sp_addrset *minus)
 					goto err_memory;
 			}
 			rest.lo = minus->v[j].hi;
-			left = addr_next(&rest.lo) && addr_compare(&rest.lo, &rest.hi) <= 0;
+			left = addr_next(&rest.lo) && sp_addr_compare(&rest.lo, &rest.hi) <= 0;
 			m = j;
 		}
 		if (left && sp_addrset_add(&result, &rest))
@@ -310,7 +308,7 @@ static const struct sp_addr_range *range_before(const struct sp_addrset *set, co
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (addr_compare(&set->v[mid].lo, addr) <= 0)
+		if (sp_addr_compare(&set->v[mid].lo, addr) <= 0)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -322,7 +320,7 @@ bool sp_addrset_contains(const struct sp_addrset *set, const struct sp_addr *add
 {
 	const struct sp_addr_range *range = range_before(set, addr);
 
-	return range && addr_compare(addr, &range->hi) <= 0;
+	return range && sp_addr_compare(addr, &range->hi) <= 0;
 }
 
 bool sp_addrset_covers(const struct sp_addrset *outer, const struct sp_addrset *inner)
@@ -330,7 +328,7 @@ bool sp_addrset_covers(const struct sp_addrset *outer, const struct sp_addrset *
 	for (size_t i = 0; i < inner->n; i++) {
 		const struct sp_addr_range *range = range_before(outer, &inner->v[i].lo);
 
-		if (!range || addr_compare(&inner->v[i].hi, &range->hi) > 0)
+		if (!range || sp_addr_compare(&inner->v[i].hi, &range->hi) > 0)
 			return false;
 	}
 	return true;

@@ -45,6 +45,12 @@ char *sp_addr_format(const struct sp_addr *addr, char *buf, size_t size);
 /* Formats a range in its shortest form: address, prefix when it is one, or lo-hi (buf at least 96 bytes). */
 char *sp_addr_range_format(const struct sp_addr_range *range, char *buf, size_t size);
 
+/* Length of the prefix that the range is, or -1. */
+int sp_addr_range_prefix(const struct sp_addr_range *range);
+
+/* Order: IPv4 first, then by bytes. */
+int sp_addr_compare(const struct sp_addr *a, const struct sp_addr *b);
+
 /* Adds a range, order does not matter until sp_addrset_normalize. 0 or -ENOMEM. */
 int sp_addrset_add(struct sp_addrset *set, const struct sp_addr_range *range);
 

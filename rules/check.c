@@ -6,6 +6,7 @@
 
 #include "rules/cover.h"
 #include "rules/names.h"
+#include "rules/nat.h"
 #include "rules/sets.h"
 
 /* Up to here every pair of rules is compared; above, each rule with the nearest before it only. */
@@ -181,6 +182,10 @@ static void check_sets(const struct sp_policy *policy, struct sp_diags *diags)
 	for (size_t i = 0; i < policy->n_rules; i++)
 		for (size_t k = 0; k < sizeof(fields) / sizeof(fields[0]); k++)
 			mark_sets(policy, policy->rules[i].value[fields[k]], used);
+	for (size_t i = 0; policy->nat != NULL && i < policy->nat->n; i++)
+		for (int key = 0; key < SP_NAT_KEY_COUNT; key++)
+			if (key != SP_NAT_KEY_NAME && key != SP_NAT_KEY_COMMENT)
+				mark_sets(policy, policy->nat->v[i].value[key], used);
 	for (size_t i = 0; i < policy->n_sets; i++) {
 		const struct sp_set *set = &policy->sets[i];
 		bool part = set->kind == SP_SET_NAMES;
@@ -223,4 +228,5 @@ void sp_policy_check(const struct sp_policy *policy, struct sp_diags *diags)
 	check_hidden(policy, diags);
 	check_sets(policy, diags);
 	check_profiles(policy, diags);
+	sp_nat_check(policy, diags);
 }

@@ -60,18 +60,39 @@ static int parse_expectation(const char *text, struct expectation *out, const ch
 
 static bool met(const struct sp_policy *policy, const struct expectation *expected, const struct sp_explain *explain)
 {
-	if (explain->pending || explain->action != expected->action)
+	if (explain->pending || explain->other_server != 0 || explain->action != expected->action)
 		return false;
 	switch (expected->by) {
 	case BY_RULE:
 		return explain->rule != SP_RULE_NONE && policy->rules[explain->rule].id == expected->id;
 	case BY_DEFAULT:
-		return explain->rule == SP_RULE_NONE && !explain->builtin && !explain->invalid;
+		return explain->rule == SP_RULE_NONE && !explain->builtin && !explain->invalid && explain->untranslatable == NULL;
 	case BY_BUILTIN:
 		return explain->builtin;
 	default:
 		return true;
 	}
+}
+
+static void decider_text(const struct sp_policy *policy, uint32_t rule, char buf[32])
+{
+	if (rule == SP_RULE_NONE)
+		snprintf(buf, 32, "the default");
+	else
+		snprintf(buf, 32, "rule %u", policy->rules[rule].id);
+}
+
+static void describe_servers(const struct sp_policy *policy, const struct sp_explain *explain, char *buf, size_t size)
+{
+	const struct sp_nat_entry *entry = &policy->nat->v[explain->dnat];
+	struct sp_addr server = sp_nat_host(entry, explain->other_server);
+	char first[48], other[48], by[2][32];
+
+	decider_text(policy, explain->rule, by[0]);
+	decider_text(policy, explain->other_rule, by[1]);
+	snprintf(buf, size, "%s decides for server %s of nat entry %u, and %s for server %s", by[0],
+		sp_addr_format(&explain->seen.match.dst, first, sizeof(first)), entry->id, by[1],
+		sp_addr_format(&server, other, sizeof(other)));
 }
 
 /* "rule 19 (main.rules:31) rejects it" */
@@ -86,8 +107,14 @@ static void describe(
 		sp_explain_no_session(packet, explain, but, sizeof(but));
 	if (explain->invalid)
 		snprintf(buf, size, "no stack sends these TCP flags (%s), so it is dropped before the rules", explain->reason);
+	else if (explain->other_server != 0)
+		describe_servers(policy, explain, buf, size);
 	else if (explain->builtin)
 		snprintf(buf, size, "a builtin allows it");
+	else if (explain->untranslatable != NULL)
+		snprintf(buf, size, "%s, so it is dropped (%s)", explain->untranslatable, explain->reason);
+	else if (explain->self)
+		snprintf(buf, size, "no rule that names self matches, and the default of the firewall itself %s it", does[explain->action]);
 	else if (rule == NULL && explain->no_session)
 		snprintf(buf, size, "the default %s", but);
 	else if (rule == NULL)
@@ -130,18 +157,19 @@ static bool has_rule(const struct sp_policy *policy, uint32_t id)
 }
 
 static void report(const struct sp_policy *policy, const struct sp_expect *expect, const struct expectation *expected,
-	const struct sp_packet_text *packet, const struct sp_explain *explain, struct sp_diags *diags)
+	const struct sp_explain *explain, struct sp_diags *diags)
 {
 	char what[256], near[512];
 
-	describe(policy, packet, explain, what, sizeof(what));
-	describe_near(policy, packet, explain, near, sizeof(near));
+	describe(policy, &explain->seen, explain, what, sizeof(what));
+	describe_near(policy, &explain->seen, explain, near, sizeof(near));
 	if (expected->by == BY_RULE && !has_rule(policy, expected->id))
 		snprintf(near, sizeof(near), "; there is no rule %u", expected->id);
 	sp_diag_error(diags, policy->file, expect->line, "expect '%s' fails: %s%s", expect->text, what, near);
 }
 
-static void run_expect(const struct sp_policy *policy, const struct sp_expect *expect, struct sp_diags *diags)
+/* Returns how often the rules were walked. */
+static uint32_t run_expect(const struct sp_policy *policy, const struct sp_expect *expect, struct sp_diags *diags)
 {
 	struct expectation expected = {0};
 	struct sp_packet_text packet;
@@ -151,26 +179,41 @@ static void run_expect(const struct sp_policy *policy, const struct sp_expect *e
 
 	if (parse_expectation(expect->text, &expected, &reason) != 0) {
 		sp_diag_error(diags, policy->file, expect->line, "expect '%s': %s", expect->text, reason);
-		return;
+		return 0;
 	}
 	if (sp_packet_text_parse(expected.packet, &policy->zones, &packet, why, sizeof(why)) != 0) {
 		sp_diag_error(diags, policy->file, expect->line, "expect '%s': %s", expect->text, why);
-		return;
+		return 0;
 	}
 	sp_explain(policy, &packet, &explain);
 	if (!met(policy, &expected, &explain))
-		report(policy, expect, &expected, &packet, &explain, diags);
+		report(policy, expect, &expected, &explain, diags);
+	return explain.walks;
+}
+
+/* Each walks the rules: a file must not buy minutes of the control thread with many of both. */
+static void too_many(const struct sp_policy *policy, int line, struct sp_diags *diags)
+{
+	sp_diag_error(diags, policy->file, line,
+		"%zu expect lines over %zu rules are too many to run at every load; keep their product below %u (a line counts once for "
+		"each "
+		"server that it may go to)",
+		policy->n_expects, policy->n_rules, SP_EXPECT_WORK_MAX);
 }
 
 void sp_policy_expect(const struct sp_policy *policy, struct sp_diags *diags)
 {
-	/* Each line walks the rules: a file must not buy minutes of the control thread with many of both. */
+	uint64_t walks = 0;
+
 	if (policy->n_expects != 0 && policy->n_rules > SP_EXPECT_WORK_MAX / policy->n_expects) {
-		sp_diag_error(diags, policy->file, policy->expects[0].line,
-			"%zu expect lines over %zu rules are too many to run at every load; keep their product below %u", policy->n_expects,
-			policy->n_rules, SP_EXPECT_WORK_MAX);
+		too_many(policy, policy->expects[0].line, diags);
 		return;
 	}
-	for (size_t i = 0; i < policy->n_expects; i++)
-		run_expect(policy, &policy->expects[i], diags);
+	for (size_t i = 0; i < policy->n_expects; i++) {
+		walks += run_expect(policy, &policy->expects[i], diags);
+		if (walks * policy->n_rules <= SP_EXPECT_WORK_MAX)
+			continue;
+		too_many(policy, policy->expects[i].line, diags);
+		return;
+	}
 }

@@ -10,6 +10,7 @@
 #include "rules/miss.h"
 #include "rules/names.h"
 #include "rules/rule_text.h"
+#include "rules/self.h"
 
 static void add_step(struct sp_explain *out, uint32_t rule, int field, enum sp_answer answer)
 {
@@ -35,6 +36,23 @@ static enum sp_answer residual_answer(const struct sp_rule *rule, const struct s
 	return result;
 }
 
+static uint8_t zone_self(const struct sp_policy *policy)
+{
+	int self = sp_self_zone(&policy->zones);
+
+	return self >= 0 ? (uint8_t)self : SP_MATCH_NO_ZONE;
+}
+
+/* Without a rule, what the firewall itself sends and receives does not meet the policy's default. */
+static void decide_self(const struct sp_policy *policy, const struct sp_packet_text *packet, struct sp_explain *out)
+{
+	enum sp_self_default answer = sp_self_default(&packet->match, zone_self(policy));
+
+	out->self = answer != SP_SELF_NOT;
+	if (out->self)
+		out->action = answer == SP_SELF_ALLOWS ? SP_ACTION_ALLOW : SP_ACTION_DROP;
+}
+
 /* The packet's way through the rules, up to the one that decides. ND passes before them; ARP when no rule that names its ethertype decides.
  */
 static void decide(const struct sp_policy *policy, const struct sp_packet_text *packet, struct sp_explain *out)
@@ -42,6 +60,11 @@ static void decide(const struct sp_policy *policy, const struct sp_packet_text *
 	bool builtin = sp_match_builtin(policy, &packet->match);
 	uint32_t next = 0;
 
+	if (sp_self_builtin(&packet->match, zone_self(policy))) {
+		out->builtin = out->self = true;
+		out->action = SP_ACTION_ALLOW;
+		return;
+	}
 	while (!builtin || packet->match.family == SP_FAMILY_NONE) {
 		uint32_t index = sp_match_linear(policy, &packet->match, next);
 		const struct sp_rule *rule;
@@ -70,6 +93,8 @@ static void decide(const struct sp_policy *policy, const struct sp_packet_text *
 	}
 	out->builtin = builtin;
 	out->action = builtin ? SP_ACTION_ALLOW : policy->default_action;
+	if (!builtin)
+		decide_self(policy, packet, out);
 }
 
 /* Fields by which the rule misses the packet; being switched off is one, too. Unknown residual fields are no miss. */
@@ -91,7 +116,7 @@ static void find_near_miss(const struct sp_policy *policy, const struct sp_packe
 	size_t end = out->rule != SP_RULE_NONE ? out->rule : policy->n_rules;
 	bool allowed = out->action == SP_ACTION_ALLOW, opens = sp_first_packet_opens(packet);
 
-	for (size_t i = 0; i < end && !out->builtin && !out->invalid; i++) {
+	for (size_t i = 0; i < end && !out->builtin && !out->invalid && out->untranslatable == NULL; i++) {
 		const struct sp_rule *rule = &policy->rules[i];
 		uint64_t misses;
 
@@ -111,16 +136,44 @@ static void find_near_miss(const struct sp_policy *policy, const struct sp_packe
 	}
 }
 
+/* Rules may tell the servers of an entry apart, and which one gets a session hangs on a hash: an answer must say so. */
+static void ask_other_servers(const struct sp_policy *policy, struct sp_explain *out)
+{
+	const struct sp_nat_entry *entry = out->dnat != SP_NAT_NO_ENTRY ? &policy->nat->v[out->dnat] : NULL;
+
+	out->walks = 1;
+	for (uint32_t k = 1; entry != NULL && k < entry->n_hosts && k < SP_EXPLAIN_SERVERS_MAX && out->other_server == 0; k++) {
+		struct sp_explain other = {.rule = SP_RULE_NONE};
+		struct sp_packet_text packet = out->seen;
+
+		packet.match.dst = sp_nat_host(entry, k);
+		decide(policy, &packet, &other);
+		out->walks++;
+		if (other.rule == out->rule && other.pending == out->pending)
+			continue;
+		out->other_server = k;
+		out->other_rule = other.rule;
+	}
+}
+
 void sp_explain(const struct sp_policy *policy, const struct sp_packet_text *packet, struct sp_explain *out)
 {
 	*out = (struct sp_explain){.rule = SP_RULE_NONE, .near_miss = SP_RULE_NONE, .near_field = -1};
 	out->invalid = !sp_first_packet_valid(packet);
-	if (out->invalid)
+	sp_explain_nat_destination(policy, packet, out);
+	if (out->invalid || out->untranslatable != NULL)
 		out->action = SP_ACTION_DROP;
 	else
-		decide(policy, packet, out);
-	sp_first_packet_judge(policy, packet, out);
-	find_near_miss(policy, packet, out);
+		decide(policy, &out->seen, out);
+	if (!out->invalid && out->untranslatable == NULL)
+		ask_other_servers(policy, out);
+	sp_first_packet_judge(policy, &out->seen, out);
+	find_near_miss(policy, &out->seen, out);
+	sp_explain_nat_source(policy, out);
+	if (out->untranslatable != NULL) {
+		out->action = SP_ACTION_DROP;
+		out->reason = "nat_untranslatable";
+	}
 }
 
 static void zone_text(const struct sp_policy *policy, uint8_t zone, char *buf, size_t size)
@@ -155,7 +208,10 @@ void sp_explain_got(const struct sp_policy *policy, const struct sp_packet_text 
 		sp_addr_format(&match->src, buf, size);
 		break;
 	case SP_FIELD_DST:
-		sp_addr_format(&match->dst, buf, size);
+		if (packet->local)
+			snprintf(buf, size, "interface");
+		else
+			sp_addr_format(&match->dst, buf, size);
 		break;
 	case SP_FIELD_SPORT:
 		snprintf(buf, size, "%u", match->sport);
@@ -195,7 +251,10 @@ const char *sp_explain_wanted(const struct sp_rule *rule, int field)
 {
 	if (rule->value[field] != NULL)
 		return rule->value[field];
-	/* Not written, and yet asked: ports imply the protocols that have them, and a rule is for IP unless it says otherwise. */
+	/* Not written, and yet asked: ports imply the protocols that have them, a rule is for IP unless it says otherwise, and not for the
+	 * firewall itself. */
+	if (field == SP_FIELD_FROM || field == SP_FIELD_TO)
+		return "any zone but self";
 	return field == SP_FIELD_PROTO ? "tcp,udp,sctp" : field == SP_FIELD_ETHERTYPE ? "ipv4,ipv6" : "";
 }
 
@@ -227,19 +286,28 @@ static void print_verdict(const struct sp_policy *policy, const struct sp_packet
 
 	if (explain->builtin) {
 		fprintf(out, "%s: builtin %s\n", action,
-			packet->match.family == SP_FAMILY_NONE ? "arp, because no rule names its ethertype" : "nd, before the rules");
+			packet->match.family != SP_FAMILY_NONE ? "nd, before the rules"
+			: explain->self                        ? "arp, before the rules"
+							       : "arp, because no rule names its ethertype");
 		return;
 	}
 	if (explain->invalid) {
 		fprintf(out, "%s: no stack sends these TCP flags (%s), so the rules are not asked\n", action, explain->reason);
 		return;
 	}
+	if (explain->untranslatable != NULL) {
+		fprintf(out, "%s: %s (%s)\n", action, explain->untranslatable, explain->reason);
+		return;
+	}
 	fprintf(out, "%s%s: ", explain->pending ? "pending, would " : "", action);
-	if (explain->rule != SP_RULE_NONE)
+	if (explain->self)
+		fprintf(out, "the default of the firewall itself%s",
+			explain->no_session ? "" : ", because no rule that names self matches");
+	else if (explain->rule != SP_RULE_NONE)
 		print_rule(&policy->rules[explain->rule], out);
 	else
 		fprintf(out, "the default%s", explain->no_session ? "" : ", because no rule matches");
-	if (explain->rule == SP_RULE_NONE && policy->file != NULL && policy->default_line > 0)
+	if (explain->rule == SP_RULE_NONE && !explain->self && policy->file != NULL && policy->default_line > 0)
 		fprintf(out, " (%s:%d)", policy->file, policy->default_line);
 	if (explain->no_session) {
 		sp_explain_no_session(packet, explain, but, sizeof(but));
@@ -300,15 +368,20 @@ void sp_explain_print(const struct sp_policy *policy, const struct sp_packet_tex
 {
 	char text[512];
 
-	print_verdict(policy, packet, explain, out);
+	print_verdict(policy, &explain->seen, explain, out);
 	sp_packet_text_format(packet, &policy->zones, text, sizeof(text));
 	fprintf(out, "  packet   %s\n", text);
+	sp_explain_nat_print_destination(policy, packet, explain, out);
 	if (explain->rule != SP_RULE_NONE)
 		print_rule_text(&policy->rules[explain->rule], out);
 	for (size_t i = 0; i < explain->n_steps; i++)
-		print_step(policy, packet, &explain->steps[i], out);
+		print_step(policy, &explain->seen, &explain->steps[i], out);
 	if (explain->near_miss != SP_RULE_NONE)
-		print_near_miss(policy, packet, explain, out);
+		print_near_miss(policy, &explain->seen, explain, out);
+	sp_explain_nat_print_source(policy, explain, out);
+	if (explain->self && !explain->builtin)
+		fprintf(out,
+			"  note     to self pass echo requests, and answers that its DHCP client waits for; from self everything passes\n");
 	/* The commonest reason for a surprising answer, and no near miss tells it: both zones are missing. */
 	if (!explain->builtin && !explain->invalid && policy->zones.n != 0 && packet->match.from == SP_MATCH_NO_ZONE &&
 		packet->match.to == SP_MATCH_NO_ZONE)

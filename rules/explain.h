@@ -9,9 +9,11 @@
 #include <stdio.h>
 
 #include "rules/match.h"
+#include "rules/nat.h"
 #include "rules/packet_text.h"
 
-#define SP_EXPLAIN_STEPS_MAX 16 /* further steps are not kept; the decision does not depend on them */
+#define SP_EXPLAIN_SERVERS_MAX 64 /* servers of one nat entry that are asked about */
+#define SP_EXPLAIN_STEPS_MAX   16 /* further steps are not kept; the decision does not depend on them */
 
 struct sp_explain_step { /* a rule that had a say before the deciding one: monitor, or a residual field that failed or is unknown */
 	uint32_t rule;   /* index into policy->rules */
@@ -32,6 +34,14 @@ struct sp_explain {
 	int near_field;     /* enum sp_field that failed there */
 	struct sp_explain_step steps[SP_EXPLAIN_STEPS_MAX];
 	size_t n_steps;
+	bool self; /* no rule decides, and the firewall is one of the packet's ends: its own default or builtin (rules/self.h) */
+	struct sp_packet_text seen; /* as the rules see it: the destination translated */
+	uint32_t dnat, snat;        /* index into policy->nat of what translates the destination and, once allowed, the source; NO_ENTRY */
+	uint32_t dnat_if_local;     /* as dnat, were the destination an address of the firewall's own */
+	const char *untranslatable; /* why the entries cannot translate the packet, which is dropped; NULL: they can */
+	/* Of several servers the first stands for all; when another one meets another decision, its number from 1 and its rule. 0: none. */
+	uint32_t other_server, other_rule;
+	uint32_t walks; /* how often the rules were walked */
 };
 
 /* Decides as the firewall would for the first packet of a flow. Pure, bounded by the number of rules; any thread. */

@@ -6,8 +6,7 @@
 #include "rules/names.h"
 #include "rules/rule_text.h"
 
-/* JSON is UTF-8 and file names need not be: bytes that would make jansson refuse become question marks. */
-static json_t *text_json(const char *text)
+json_t *sp_explain_text_json(const char *text)
 {
 	json_t *json = text != NULL ? json_string(text) : json_null();
 	char *copy;
@@ -34,7 +33,7 @@ json_t *sp_rule_text_json(const struct sp_rule *rule)
 	if (text == NULL)
 		return NULL;
 	sp_rule_text_format(rule, false, text, size);
-	json = text_json(text);
+	json = sp_explain_text_json(text);
 	free(text);
 	return json;
 }
@@ -42,24 +41,25 @@ json_t *sp_rule_text_json(const struct sp_rule *rule)
 /* Members that name a rule, added to the object. 0 or -1, as jansson says it. */
 static int add_rule(json_t *object, const struct sp_rule *rule)
 {
-	return json_object_set_new(object, "rule", json_integer(rule->id)) | json_object_set_new(object, "file", text_json(rule->file)) |
+	return json_object_set_new(object, "rule", json_integer(rule->id)) |
+	       json_object_set_new(object, "file", sp_explain_text_json(rule->file)) |
 	       json_object_set_new(object, "line", json_integer(rule->line)) |
-	       json_object_set_new(object, "name", text_json(rule->value[SP_FIELD_NAME]));
+	       json_object_set_new(object, "name", sp_explain_text_json(rule->value[SP_FIELD_NAME]));
 }
 
 static int add_field(json_t *object, const struct sp_policy *policy, const struct sp_packet_text *packet, const struct sp_rule *rule,
 	int field, bool known)
 {
 	char got[96];
-	int result = json_object_set_new(object, "field", text_json(sp_field_names[field]));
+	int result = json_object_set_new(object, "field", sp_explain_text_json(sp_field_names[field]));
 
 	if (field == SP_FIELD_ENABLED)
 		return result;
-	result |= json_object_set_new(object, "wanted", text_json(sp_explain_wanted(rule, field)));
+	result |= json_object_set_new(object, "wanted", sp_explain_text_json(sp_explain_wanted(rule, field)));
 	if (!known || field == SP_FIELD_BPF)
 		return result | json_object_set_new(object, "got", json_null());
 	sp_explain_got(policy, packet, field, got, sizeof(got));
-	return result | json_object_set_new(object, "got", text_json(got));
+	return result | json_object_set_new(object, "got", sp_explain_text_json(got));
 }
 
 static json_t *step_json(const struct sp_policy *policy, const struct sp_packet_text *packet, const struct sp_explain_step *step)
@@ -69,8 +69,8 @@ static json_t *step_json(const struct sp_policy *policy, const struct sp_packet_
 	json_t *object = json_object();
 	int result = add_rule(object, rule);
 
-	result |= json_object_set_new(object, "result", text_json(results[step->answer]));
-	result |= json_object_set_new(object, "action", text_json(sp_action_name(rule->action)));
+	result |= json_object_set_new(object, "result", sp_explain_text_json(results[step->answer]));
+	result |= json_object_set_new(object, "action", sp_explain_text_json(sp_action_name(rule->action)));
 	if (step->field >= 0)
 		result |= add_field(object, policy, packet, rule, step->field, step->answer != SP_UNKNOWN);
 	if (result == 0)
@@ -90,7 +90,7 @@ static json_t *near_miss_json(const struct sp_policy *policy, const struct sp_pa
 	rule = &policy->rules[explain->near_miss];
 	object = json_object();
 	result = add_rule(object, rule);
-	result |= json_object_set_new(object, "action", text_json(sp_action_name(rule->action)));
+	result |= json_object_set_new(object, "action", sp_explain_text_json(sp_action_name(rule->action)));
 	result |= add_field(object, policy, packet, rule, explain->near_field, true);
 	if (result == 0)
 		return object;
@@ -116,6 +116,7 @@ static int add_decider(
 	json_t *object, const struct sp_policy *policy, const struct sp_packet_text *packet, const struct sp_explain *explain)
 {
 	const char *builtin = packet->match.family == SP_FAMILY_NONE ? "arp" : "nd";
+	bool by_default = explain->rule == SP_RULE_NONE && !explain->builtin && !explain->invalid && explain->untranslatable == NULL;
 	int result = 0;
 
 	if (explain->rule != SP_RULE_NONE) {
@@ -123,13 +124,13 @@ static int add_decider(
 		result |= json_object_set_new(object, "text", sp_rule_text_json(&policy->rules[explain->rule]));
 	} else {
 		result |= json_object_set_new(object, "rule", json_null());
-		if (!explain->builtin && !explain->invalid) {
-			result |= json_object_set_new(object, "file", text_json(policy->file));
+		if (by_default && !explain->self) {
+			result |= json_object_set_new(object, "file", sp_explain_text_json(policy->file));
 			result |= json_object_set_new(object, "line", json_integer(policy->default_line));
 		}
 	}
-	result |= json_object_set_new(
-		object, "default", json_boolean(explain->rule == SP_RULE_NONE && !explain->builtin && !explain->invalid));
+	result |= json_object_set_new(object, "default", json_boolean(by_default));
+	result |= json_object_set_new(object, "self", json_boolean(explain->self));
 	return result | json_object_set_new(object, "builtin", explain->builtin ? json_string(builtin) : json_null());
 }
 
@@ -140,13 +141,14 @@ json_t *sp_explain_json(const struct sp_policy *policy, const struct sp_packet_t
 	int result;
 
 	sp_packet_text_format(packet, &policy->zones, text, sizeof(text));
-	result = json_object_set_new(object, "verdict", text_json(sp_action_name(explain->action)));
-	result |= json_object_set_new(object, "reason", text_json(explain->reason));
+	result = json_object_set_new(object, "verdict", sp_explain_text_json(sp_action_name(explain->action)));
+	result |= json_object_set_new(object, "reason", sp_explain_text_json(explain->reason));
 	result |= json_object_set_new(object, "pending", json_boolean(explain->pending));
-	result |= json_object_set_new(object, "packet", text_json(text));
-	result |= add_decider(object, policy, packet, explain);
-	result |= json_object_set_new(object, "steps", steps_json(policy, packet, explain));
-	result |= json_object_set_new(object, "near_miss", near_miss_json(policy, packet, explain));
+	result |= json_object_set_new(object, "packet", sp_explain_text_json(text));
+	result |= json_object_set_new(object, "nat", sp_explain_nat_json(policy, explain));
+	result |= add_decider(object, policy, &explain->seen, explain);
+	result |= json_object_set_new(object, "steps", steps_json(policy, &explain->seen, explain));
+	result |= json_object_set_new(object, "near_miss", near_miss_json(policy, &explain->seen, explain));
 	if (result == 0)
 		return object;
 	json_decref(object);

@@ -182,7 +182,7 @@ static int add_member(const struct sp_policy *policy, const char *item, size_t l
 	}
 	if (len == 9 && memcmp(item, "interface", 9) == 0)
 		return sp_place_error(place, diags,
-			"'interface' is not supported yet, because ports have no addresses in wire mode: write the address itself");
+			"'interface' stands alone, as dst or address in the nat list: in a rule write to self, or the address itself");
 	if (sp_addr_range_parse(item, len, &range, &why) != 0)
 		return sp_place_error(place, diags, "'%.*s': %s%s", SP_SHOWN(len), item, why,
 			sp_list_is_word(item, len) ? " (a zone stands behind from or to, a set needs its @)" : "");

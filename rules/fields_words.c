@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "rules/names.h"
+#include "rules/self.h"
 
 #define NAME_BYTES_MAX    128
 #define COMMENT_BYTES_MAX 1024
@@ -85,9 +86,6 @@ static int add_zone(struct sp_resolver *r, const char *item, size_t len, uint32_
 	char known[256];
 	int zone;
 
-	if (len == 4 && memcmp(item, "self", 4) == 0)
-		return SP_FAIL(
-			r, "zone 'self' is not supported yet, because the firewall has no addresses in wire mode: leave the rule out");
 	if (len == 3 && (memcmp(item, "any", 3) == 0 || memcmp(item, "all", 3) == 0))
 		return SP_FAIL(r, "zone '%.3s' is what a rule without from or to means: leave it out", item);
 	if (len > 0 && item[0] == '!')
@@ -101,6 +99,8 @@ static int add_zone(struct sp_resolver *r, const char *item, size_t len, uint32_
 	}
 	if (zone == -ENOSPC)
 		return SP_FAIL(r, "zone '%.*s' is one more than the %d that a policy can have", SP_SHOWN(len), item, SP_ZONES_MAX);
+	if (zone == -ENOENT && len == 4 && memcmp(item, SP_SELF_ZONE, 4) == 0)
+		return SP_FAIL(r, "zone 'self' is the firewall itself, which has no addresses in wire mode: leave the rule out");
 	if (zone == -ENOENT) {
 		known_zones(&r->policy->zones, known, sizeof(known));
 		return SP_FAIL(r, "unknown zone '%.*s': the configuration has %s", SP_SHOWN(len), item, known[0] != '\0' ? known : "none");

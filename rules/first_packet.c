@@ -12,7 +12,7 @@
 #define TCP_URG 0x20
 
 /* Errors that quote a packet; they belong to its session, and without one have a drop reason of their own. */
-static bool is_icmp_error(const struct sp_match *match)
+bool sp_first_packet_is_error(const struct sp_match *match)
 {
 	if (match->family == SP_FAMILY_IPV4 && match->proto == IPPROTO_ICMP)
 		return match->sport == 3 || match->sport == 11 || match->sport == 12;
@@ -97,6 +97,6 @@ void sp_first_packet_judge(const struct sp_policy *policy, const struct sp_packe
 	} else if (packet->match.family == SP_FAMILY_NONE) {
 		out->reason = "route_non_ip";
 	} else {
-		out->reason = is_icmp_error(&packet->match) ? "icmp_no_session" : "default";
+		out->reason = sp_first_packet_is_error(&packet->match) ? "icmp_no_session" : "default";
 	}
 }

@@ -6,7 +6,8 @@
  * - a rule with `ethertype` is for those frames, IP ones included when their type is named;
  * - a frame that is not IP has no addresses, protocol or ports: a rule that asks for one does not match it;
  * - icmp is ICMP over IPv4 and icmpv6 over IPv6; ports are those of TCP, UDP and SCTP;
- * - a port without a zone matches only rules that name no zone.
+ * - a port without a zone matches only rules that name no zone;
+ * - the zone of the firewall itself matches only where it is named: a rule without zones has been narrowed (rules/self.h).
  */
 #include "rules/miss.h"
 
@@ -20,12 +21,12 @@
 #define ICMP6_ND_FIRST 133
 #define ICMP6_ND_LAST  136
 
-static bool zone_matches(uint32_t mask, uint8_t zone)
+bool sp_match_zone(uint32_t mask, uint8_t zone)
 {
-	return mask == SP_ZONE_ANY || (zone < SP_ZONES_MAX && (mask >> zone & 1));
+	return mask >> (zone < SP_ZONES_MAX ? zone : SP_ZONES_MAX) & 1;
 }
 
-static bool address_matches(const struct sp_policy *policy, int32_t set, const struct sp_match *match, const struct sp_addr *addr)
+bool sp_match_address(const struct sp_policy *policy, int32_t set, const struct sp_match *match, const struct sp_addr *addr)
 {
 	return set < 0 || (match->family != SP_FAMILY_NONE && sp_addrset_contains(&policy->addrsets[set], addr));
 }
@@ -37,16 +38,16 @@ static bool is_icmp(const struct sp_match *match)
 	       (match->family == SP_FAMILY_IPV6 && match->proto == IPPROTO_ICMPV6);
 }
 
-static bool proto_matches(const struct sp_rule *rule, const struct sp_match *match)
+bool sp_match_proto(const uint64_t proto[4], const struct sp_match *match)
 {
-	if (sp_rule_any_proto(rule))
+	if ((proto[0] | proto[1] | proto[2] | proto[3]) == 0)
 		return true;
-	if (match->family == SP_FAMILY_NONE || !sp_rule_has_proto(rule, match->proto))
+	if (match->family == SP_FAMILY_NONE || !(proto[match->proto >> 6] >> (match->proto & 63) & 1))
 		return false;
 	return (match->proto != IPPROTO_ICMP && match->proto != IPPROTO_ICMPV6) || is_icmp(match);
 }
 
-static bool ports_match(const struct sp_rangelist *list, const struct sp_match *match, uint16_t port)
+bool sp_match_ports(const struct sp_rangelist *list, const struct sp_match *match, uint16_t port)
 {
 	return list->n == 0 || (match->family != SP_FAMILY_NONE && sp_proto_has_ports(match->proto) && sp_rangelist_holds(list, port));
 }
@@ -67,19 +68,19 @@ static bool field_matches(const struct sp_policy *policy, const struct sp_rule *
 {
 	switch (field) {
 	case SP_FIELD_PROTO:
-		return proto_matches(rule, match);
+		return sp_match_proto(rule->proto, match);
 	case SP_FIELD_FROM:
-		return zone_matches(rule->from, match->from);
+		return sp_match_zone(rule->from, match->from);
 	case SP_FIELD_SRC:
-		return address_matches(policy, rule->src, match, &match->src);
+		return sp_match_address(policy, rule->src, match, &match->src);
 	case SP_FIELD_TO:
-		return zone_matches(rule->to, match->to);
+		return sp_match_zone(rule->to, match->to);
 	case SP_FIELD_DST:
-		return address_matches(policy, rule->dst, match, &match->dst);
+		return sp_match_address(policy, rule->dst, match, &match->dst);
 	case SP_FIELD_SPORT:
-		return ports_match(&rule->sport, match, match->sport);
+		return sp_match_ports(&rule->sport, match, match->sport);
 	case SP_FIELD_DPORT:
-		return ports_match(&rule->dport, match, match->dport);
+		return sp_match_ports(&rule->dport, match, match->dport);
 	case SP_FIELD_ICMP_TYPE:
 		return icmp_matches(&rule->icmp_type, match, match->sport);
 	case SP_FIELD_ICMP_CODE:

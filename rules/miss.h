@@ -16,6 +16,12 @@ static inline bool sp_rangelist_holds(const struct sp_rangelist *list, uint32_t 
 	return false;
 }
 
+/* One field alone; `proto` as in struct sp_rule, `set` an index into policy->addrsets. */
+bool sp_match_zone(uint32_t mask, uint8_t zone);
+bool sp_match_proto(const uint64_t proto[4], const struct sp_match *match);
+bool sp_match_address(const struct sp_policy *policy, int32_t set, const struct sp_match *match, const struct sp_addr *addr);
+bool sp_match_ports(const struct sp_rangelist *list, const struct sp_match *match, uint16_t port);
+
 /* Bit f of the result: the indexed field f of the rule does not match. 0: all match. */
 uint64_t sp_rule_misses(const struct sp_policy *policy, const struct sp_rule *rule, const struct sp_match *match);
 

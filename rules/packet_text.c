@@ -98,6 +98,28 @@ static int parse_address(struct parser *p, struct sp_addr *addr, uint16_t *port,
 	return 0;
 }
 
+/* As parse_address, and `interface`: whatever address the firewall has there. */
+static int parse_destination(struct parser *p, bool *has_port)
+{
+	static const char word[] = "interface";
+	struct sp_match *match = &p->out->match;
+	const size_t len = sizeof(word) - 1;
+	int value;
+
+	if (p->len < len || memcmp(p->word, word, len) != 0 || (p->len > len && p->word[len] != ':'))
+		return parse_address(p, &match->dst, &match->dport, has_port);
+	p->out->local = true;
+	match->dst.family = match->src.family;
+	*has_port = p->len > len;
+	if (!*has_port)
+		return 0;
+	value = sp_port_parse(p->word + len + 1, p->len - len - 1);
+	if (value < 0)
+		return fail(p, "'%.*s' is not a port from 0 to 65535", SHOWN(p->len - len - 1), p->word + len + 1);
+	match->dport = (uint16_t)value;
+	return 0;
+}
+
 static int parse_ends(struct parser *p)
 {
 	struct sp_match *match = &p->out->match;
@@ -110,7 +132,7 @@ static int parse_ends(struct parser *p)
 	if (!word_is(p, ">"))
 		return fail(p, "'>' is missing behind the source");
 	advance(p);
-	if (parse_address(p, &match->dst, &match->dport, &dport) != 0)
+	if (parse_destination(p, &dport) != 0)
 		return -EINVAL;
 	advance(p);
 	if (match->src.family != match->dst.family)
@@ -361,7 +383,7 @@ static void put_address(char *buf, size_t size, size_t *len, const struct sp_add
 		put(buf, size, len, "%s:%u", text, port);
 }
 
-static void put_ip(char *buf, size_t size, size_t *len, const struct sp_match *match)
+static void put_ip(char *buf, size_t size, size_t *len, const struct sp_match *match, bool local)
 {
 	bool has_ports = sp_proto_has_ports(match->proto);
 	char name[4];
@@ -369,7 +391,10 @@ static void put_ip(char *buf, size_t size, size_t *len, const struct sp_match *m
 	put(buf, size, len, "%s ", sp_proto_name(match->proto, name));
 	put_address(buf, size, len, &match->src, has_ports, match->sport);
 	put(buf, size, len, " > ");
-	put_address(buf, size, len, &match->dst, has_ports, match->dport);
+	if (!local)
+		put_address(buf, size, len, &match->dst, has_ports, match->dport);
+	else
+		put(buf, size, len, has_ports ? "interface:%u" : "interface", match->dport);
 }
 
 static void put_icmp(char *buf, size_t size, size_t *len, const struct sp_match *match)
@@ -395,7 +420,7 @@ size_t sp_packet_text_format(const struct sp_packet_text *packet, const struct s
 	if (size != 0)
 		buf[0] = '\0';
 	if (match->family != SP_FAMILY_NONE)
-		put_ip(buf, size, &len, match);
+		put_ip(buf, size, &len, match, packet->local);
 	else if (match->ethertype == ETHERTYPE_ARP)
 		put(buf, size, &len, "arp");
 	else

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The packet grammar that explain, expect and POST /v1/explain share:
- * `PROTO SRC[:PORT] > DST[:PORT] [from ZONE] [to ZONE] [FIELD=VALUE …]`, IPv6 with a port in brackets. Fields: flags, vlan, type, code,
+ * `PROTO SRC[:PORT] > DST[:PORT] [from ZONE] [to ZONE] [FIELD=VALUE …]`, IPv6 with a port in brackets;
+ * DST may be `interface`. Fields: flags, vlan, type, code,
  * length, dscp, src_mac, and later sni, app. Protocol "arp" or "ethertype=0x…" describes a non-IP frame.
  */
 #ifndef SP_RULES_PACKET_TEXT_H
@@ -12,6 +13,7 @@
 struct sp_packet_text {
 	struct sp_match match;
 	struct sp_packet_view view; /* frame NULL; known tells which fields the text gave */
+	bool local; /* the destination is `interface`: an address of the firewall's own, unknown here; match.dst is unspecified */
 };
 
 /*

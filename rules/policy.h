@@ -16,11 +16,12 @@
 #include "rules/addr.h"
 #include "rules/diag.h"
 
-#define SP_ZONES_MAX    32     /* a zone list is one 32-bit word in the classifier's key */
+#define SP_ZONES_MAX    31     /* a zone list is one 32-bit word, whose last bit stands for a port without a zone */
 #define SP_RULES_MAX    131072 /* rules of one policy */
 #define SP_RANGES_MAX   256    /* members of one port, length, DSCP or VLAN list of a rule */
 #define SP_PROFILES_MAX 64     /* inspect profiles of one policy */
 #define SP_ZONE_ANY     UINT32_MAX
+#define SP_ZONE_NONE    (UINT32_C(1) << SP_ZONES_MAX)
 
 enum sp_action { SP_ACTION_ALLOW, SP_ACTION_DROP, SP_ACTION_REJECT };
 
@@ -135,7 +136,7 @@ struct sp_rule {
 	int16_t inspect;   /* index into policy->profiles, -1: none */
 
 	/* indexed fields */
-	uint32_t from, to;                /* bit i: zone i of policy->zones; SP_ZONE_ANY when not given */
+	uint32_t from, to;                /* bit i: zone i of policy->zones; all but self (rules/self.h) when not given */
 	int32_t src, dst;                 /* index into policy->addrsets, -1: any */
 	uint64_t proto[4];                /* bit p of the 256-bit map: IP protocol p; all zero: any IP packet (and non-IP by `ethertype`) */
 	struct sp_rangelist sport, dport; /* only with TCP, UDP, SCTP in proto */
@@ -196,6 +197,8 @@ struct sp_expect {
 	int line;
 };
 
+struct sp_nat_list; /* rules/nat.h */
+
 struct sp_policy {
 	const char *file;      /* the main file as named */
 	struct sp_rule *rules; /* in file order, disabled ones included */
@@ -208,6 +211,7 @@ struct sp_policy {
 	size_t n_profiles;
 	struct sp_expect *expects;
 	size_t n_expects;
+	struct sp_nat_list *nat; /* NULL: nothing is translated */
 	struct sp_zones zones;
 	uint8_t default_action; /* enum sp_action, DROP or REJECT or ALLOW */
 	uint8_t default_log;    /* enum sp_log */

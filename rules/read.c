@@ -7,6 +7,7 @@
 
 #include "rules/file.h"
 #include "rules/read_internal.h"
+#include "rules/self.h"
 
 /* Sections in the order in which they are read: what others refer to comes first. */
 static const struct section {
@@ -21,7 +22,7 @@ static const struct section {
 	{"default", sp_read_default, true},
 	{"builtin", sp_read_builtin, false},
 	{"rules", sp_read_rules, true},
-	{"nat", sp_read_later, false},
+	{"nat", sp_read_nat, false},
 	{"expect", sp_read_expect, false},
 };
 
@@ -197,6 +198,7 @@ static void read_sections(struct sp_reader *reader, const config_t *config)
 		if (reader->diags->errors > errors && (sections[i].read == sp_read_version || sections[i].read == sp_read_sets))
 			return;
 	}
+	sp_policy_narrow_self(reader->policy);
 }
 
 static int prepare(struct sp_reader *reader)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the parts of the reader share: read.c (text to tree), read_sections.c, read_sets.c, read_inspect.c, read_rules.c.
+ * What the parts of the reader share: read.c (text to tree), read_sections.c, read_sets.c, read_inspect.c, read_rules.c, read_nat.c,
+ * read_values.c.
  */
 #ifndef SP_RULES_READ_INTERNAL_H
 #define SP_RULES_READ_INTERNAL_H
@@ -59,6 +60,9 @@ bool sp_reader_is_group(struct sp_reader *reader, const config_setting_t *settin
 bool sp_reader_is_list(struct sp_reader *reader, const config_setting_t *setting);
 bool sp_reader_is_sequence(struct sp_reader *reader, const config_setting_t *setting);
 
+/* The value as the one-line form of a rule has it, lists with commas between their members; in the arena. NULL with a diagnostic. */
+const char *sp_reader_value(struct sp_reader *reader, const config_setting_t *setting);
+
 /* Sections; each adds what it finds wrong to the diagnostics. */
 void sp_read_version(struct sp_reader *reader, const config_setting_t *version);
 void sp_read_default(struct sp_reader *reader, const config_setting_t *section);
@@ -68,5 +72,6 @@ void sp_read_later(struct sp_reader *reader, const config_setting_t *section);
 void sp_read_sets(struct sp_reader *reader, const config_setting_t *section);
 void sp_read_inspect(struct sp_reader *reader, const config_setting_t *section);
 void sp_read_rules(struct sp_reader *reader, const config_setting_t *section);
+void sp_read_nat(struct sp_reader *reader, const config_setting_t *section);
 
 #endif

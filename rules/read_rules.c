@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "rules/fields.h"
 #include "rules/read_internal.h"
 #include "rules/rule_text.h"
-
-#define LIST_BYTES_MAX 65536 /* text of one list; longer ones belong into a set */
 
 /* What a group gives its rules. */
 struct group {
@@ -44,82 +41,6 @@ static size_t count_rules(const config_setting_t *list)
 	return n;
 }
 
-/* Text of a string, number or truth value in `number` or libconfig's; NULL when it is none of these. */
-static const char *scalar_text(const config_setting_t *setting, char number[16])
-{
-	switch (config_setting_type(setting)) {
-	case CONFIG_TYPE_STRING:
-		return sp_reader_text(setting);
-	case CONFIG_TYPE_INT:
-		snprintf(number, 16, "%d", config_setting_get_int(setting));
-		return number;
-	case CONFIG_TYPE_BOOL:
-		return config_setting_get_bool(setting) ? "true" : "false";
-	default:
-		return NULL;
-	}
-}
-
-/* The members with commas between them, as the string form of a rule has it, in the arena. */
-static const char *list_text(struct rules_reader *r, const config_setting_t *list)
-{
-	int n = config_setting_length(list);
-	size_t used = 0;
-	char number[16];
-	char *buf, *text;
-
-	if (n == 0) {
-		sp_reader_error(r->reader, list, "'%s' is an empty list: name members, or leave it out to match everything",
-			config_setting_name(list));
-		return NULL;
-	}
-	buf = malloc(LIST_BYTES_MAX);
-	for (int i = 0; buf && i < n; i++) {
-		const config_setting_t *member = config_setting_get_elem(list, (unsigned int)i);
-		const char *part = config_setting_type(member) == CONFIG_TYPE_BOOL ? NULL : scalar_text(member, number);
-		size_t len = part ? strlen(part) : 0;
-
-		if (len == 0 || len + 1 > LIST_BYTES_MAX - used) {
-			if (len == 0)
-				sp_reader_error(r->reader, member, "a list holds strings that are not empty, or numbers");
-			else
-				sp_reader_error(
-					r->reader, member, "list of more than %d bytes: make it a set and write \"@name\"", LIST_BYTES_MAX);
-			free(buf);
-			return NULL;
-		}
-		if (used)
-			buf[used++] = ',';
-		memcpy(buf + used, part, len);
-		used += len;
-	}
-	text = buf ? sp_policy_strndup(r->reader->policy, buf, used) : NULL;
-	if (!text)
-		sp_reader_no_memory(r->reader);
-	free(buf);
-	return text;
-}
-
-static const char *value_text(struct rules_reader *r, const config_setting_t *setting)
-{
-	char number[16];
-	const char *text;
-	char *copy;
-
-	if (config_setting_is_list(setting) || config_setting_is_array(setting))
-		return list_text(r, setting);
-	text = scalar_text(setting, number);
-	if (!text || !*text) {
-		sp_reader_error(r->reader, setting, "'%s' must be a string that is not empty, a number, true or false, or a list of these",
-			config_setting_name(setting));
-		return NULL;
-	}
-	copy = sp_policy_strndup(r->reader->policy, text, strlen(text));
-	if (!copy)
-		sp_reader_no_memory(r->reader);
-	return copy;
-}
-
 static void unknown_field(struct sp_reader *reader, const config_setting_t *member)
 {
 	const char *name = config_setting_name(member);
@@ -152,7 +73,7 @@ static int read_values(struct rules_reader *r, const config_setting_t *group, st
 			failed = true;
 			continue;
 		}
-		text = value_text(r, member);
+		text = sp_reader_value(r->reader, member);
 		failed |= !text;
 		if (text && n < SP_RULE_VALUES_MAX) /* always: the scan refuses a name that comes twice */
 			values[n++] = (struct sp_rule_value){.field = field, .value = text};

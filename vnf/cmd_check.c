@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "rules/nat.h"
 #include "rules/read.h"
 #include "rules/scan.h"
 #include "vnf/commands.h"
@@ -33,7 +34,7 @@ struct subject {
 	struct sp_config *config; /* of a configuration */
 	struct sp_policy *policy; /* of a rule file, until it is compiled */
 	bool has_rules;
-	size_t n_rules, n_sets, n_profiles; /* of a rule file that could be read */
+	size_t n_rules, n_sets, n_profiles, n_nat; /* of a rule file that could be read */
 };
 
 static void count(FILE *out, size_t n, const char *what)
@@ -50,6 +51,10 @@ static void summarize(const struct subject *subject)
 		count(stdout, subject->n_sets, "set");
 		printf(", ");
 		count(stdout, subject->n_profiles, "profile");
+		if (subject->n_nat != 0) {
+			printf(", ");
+			count(stdout, subject->n_nat, "translation");
+		}
 		printf(": ");
 	} else if (subject->config != NULL) {
 		count(stdout, subject->config->n_ports, "port");
@@ -89,6 +94,7 @@ static void read_subject(struct subject *subject, const struct sp_zones *zones)
 	subject->n_rules = subject->policy->n_rules;
 	subject->n_sets = subject->policy->n_sets;
 	subject->n_profiles = subject->policy->n_profiles;
+	subject->n_nat = subject->policy->nat != NULL ? subject->policy->nat->n : 0;
 }
 
 /* Reads all files; a configuration's rule file follows it. Returns how many subjects there are; subjects has room for 2 * n. */

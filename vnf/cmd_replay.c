@@ -34,9 +34,10 @@ static const char help[] =
 	"                          whose checksums the NIC was yet to fill in\n"
 	"      --burst N           put up to N packets (1 to 32) in at once; verdicts do not depend on it\n"
 	"  -h, --help              show this help\n\n"
-	"With -c and no --zone, packets go through the configuration's first wire pair; without either, through a pair without\n"
-	"zones. Which side a packet comes from is learnt as a bridge does: the first sender is at the first port, unless its\n"
-	"MAC address was a receiver's before. Packets without an Ethernet header get one made from their IP addresses.\n\n"
+	"With -c and no --zone, packets go through the configuration's first wire pair (a router has none and needs --zone: its\n"
+	"rules judge, nothing is routed); without either, through a pair without zones. Which side a packet comes from is learnt\n"
+	"as a bridge does: the first sender is at the first port, unless its MAC address was a receiver's before. Packets without\n"
+	"an Ethernet header get one made from their IP addresses.\n\n"
 	"Exit codes: 0 done, whatever the verdicts; 1 the rules or the configuration have errors; 2 could not run.\n\n"
 	"Example:\n"
 	"  sallyport replay --rules main.rules --zone inside=10.0.0.0/8 --zone outside=0.0.0.0/0,::/0 trace.pcap -o passed.pcap\n";
@@ -161,6 +162,11 @@ static int settle_zones(struct job *job, struct sp_replay_zones *zones)
 			"the rules use zones (\"%s\"), which a capture does not show; say which addresses they hold with --zone %s=PREFIX, "
 			"or give the configuration with -c",
 			job->table.name[0], job->table.name[0]);
+	if (job->config != NULL && job->config->mode == SP_MODE_ROUTE && zones->n == 0)
+		return sp_cmd_fail(
+			"%s is a router's, and a capture does not show where it routes; say which addresses each zone holds with "
+			"--zone NAME=PREFIX",
+			job->config->file);
 	if (sp_replay_zones_resolve(zones, &job->table, why, sizeof(why)) != 0)
 		return sp_cmd_fail("--zone: %s", why);
 	for (unsigned int zone = 0; zones->n > 0 && job->config == NULL && zone < job->table.n; zone++) {

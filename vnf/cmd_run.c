@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "mgmt/health.h"
+#include "mgmt/kernel/kernel.h"
 #include "mgmt/mgmt.h"
 #include "mgmt/publish.h"
 #include "rules/read.h"
@@ -47,6 +49,8 @@ struct firewall {
 	size_t source_size;
 	unsigned int workers[SP_WORKERS_MAX], n_workers;
 	struct sp_launch launch;
+	struct sp_kernel *kernel; /* NULL in wire mode */
+	struct sp_health *health; /* until management takes it over; NULL: management starts its own */
 	struct sp_port_events *port_events;
 	struct sp_mgmt *mgmt;
 	bool eal, launched;
@@ -243,6 +247,17 @@ static int build(struct firewall *firewall)
 		rc = sp_launch_workers(&firewall->launch, &options, why);
 	if (rc != 0)
 		return sp_cmd_fail("%s", why);
+	if (config->mode == SP_MODE_ROUTE) {
+		firewall->kernel = sp_kernel_create(firewall->launch.dataplane, firewall->launch.pool, config->netns, why, sizeof(why));
+		if (firewall->kernel == NULL)
+			return sp_cmd_fail("%s", why);
+	}
+	/* the way to the servers is where the interfaces are, and there is no entering it later */
+	if (config->mode == SP_MODE_ROUTE && config->netns != NULL) {
+		firewall->health = sp_health_start(config->netns, why, sizeof(why));
+		if (firewall->health == NULL)
+			return sp_cmd_fail("%s", why);
+	}
 	firewall->port_events = sp_port_events_begin(&firewall->launch, config);
 	return firewall->port_events != NULL ? SP_EXIT_GOOD : sp_cmd_fail("out of memory");
 }
@@ -283,6 +298,9 @@ static int print_start(struct firewall *firewall)
 		bytes >> 20);
 	fprintf(stderr, "sallyport: fragments: %u unfinished datagrams in %zu KB, %u packet buffers\n", fragments->datagrams,
 		fragment_bytes >> 10, fragments->buffers);
+	if (dataplane->routing != NULL)
+		fprintf(stderr, "sallyport: routes: %u IPv4, %u IPv6 and %u neighbours in %zu MB\n", firewall->config->route.max4,
+			firewall->config->route.max6, firewall->config->route.neighbours, sp_routing_bytes(dataplane->routing) >> 20);
 	fprintf(stderr, "sallyport: workers: %u on CPU", dataplane->n_workers);
 	for (unsigned int w = 0; w < dataplane->n_workers; w++)
 		fprintf(stderr, "%s %u", w > 0 ? "," : "", firewall->workers[w]);
@@ -302,14 +320,17 @@ static int start_management(struct firewall *firewall)
 		.eve_rotate_bytes = (uint64_t)config->rotate_mb << 20,
 		.eve_keep = config->keep,
 		.config_path = config->file,
-		.mode = "wire",
+		.mode = config->mode == SP_MODE_ROUTE ? "route" : "wire",
 		.no_rules = firewall->closed[0] != '\0' ? firewall->closed : NULL,
 		.on_change = config->on_change,
 		.stats_interval_sec = config->stats_interval_sec,
 		.tick = sp_port_events_tick,
-		.tick_context = firewall->port_events};
+		.tick_context = firewall->port_events,
+		.kernel = firewall->kernel,
+		.health = firewall->health};
 	char why[SP_WHY_MAX];
 
+	firewall->health = NULL;
 	firewall->mgmt = sp_mgmt_start(firewall->launch.dataplane, &mgmt, why, sizeof(why));
 	if (firewall->mgmt == NULL)
 		return sp_cmd_fail("%s", why);
@@ -321,7 +342,8 @@ static int start_management(struct firewall *firewall)
 static int harden(struct firewall *firewall)
 {
 	const struct sp_config *config = firewall->config;
-	struct sp_harden_needs needs = {.physical = sp_eal_uses_physical(), .chown = config->group != NULL};
+	struct sp_harden_needs needs = {
+		.net_admin = config->mode == SP_MODE_ROUTE, .physical = sp_eal_uses_physical(), .chown = config->group != NULL};
 	char why[SP_WHY_MAX];
 
 	if (!config->hardening)
@@ -345,6 +367,12 @@ static int go(struct firewall *firewall)
 	sp_signals_workers(&firewall->launch);
 	if (sp_launch_go(&firewall->launch, why) != 0)
 		return sp_cmd_fail("%s", why);
+	if (firewall->kernel != NULL) {
+		int rc = sp_kernel_start(firewall->kernel);
+
+		if (rc != 0)
+			return sp_cmd_fail("no thread for Linux's side: %s", strerror(-rc));
+	}
 	/* One that does not poll by then is told of in the status. */
 	for (unsigned int ms = 0; ms < POLLING_MS && !sp_launch_polls(&firewall->launch) && !sp_signals_leaving(); ms++)
 		nanosleep(&pause, NULL);
@@ -376,6 +404,8 @@ static void stop(struct firewall *firewall)
 	sp_port_events_end(firewall->port_events);
 	if (firewall->mgmt != NULL)
 		sp_mgmt_stop(firewall->mgmt);
+	sp_health_stop(firewall->health);
+	sp_kernel_stop(firewall->kernel);
 	if (firewall->launched)
 		sp_launch_end(&firewall->launch);
 	sp_ruleset_free(firewall->ruleset);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "rules/match.h"
+#include "vnf/config_values.h"
 
 struct string_link {
 	struct string_link *next;
@@ -90,6 +91,13 @@ static void check_device(struct sp_config *config, unsigned int index, struct sp
 		if (config->ports[i].device.kind == port->device.kind && strcmp(config->ports[i].device.name, port->device.name) == 0)
 			port_error(diags, port, "ports \"%s\" and \"%s\" have the same device %s; each needs its own",
 				config->ports[i].name, port->name, port->device.name);
+}
+
+/* The two ends of a wire name each other. */
+static void check_peer(struct sp_config *config, unsigned int index, struct sp_diags *diags)
+{
+	struct sp_config_port *port = &config->ports[index];
+
 	if (port->peer_name[0] == '\0') {
 		port_error(
 			diags, port, "port \"%s\" has no peer; in wire mode add peer = the name of the port it is joined to", port->name);
@@ -160,7 +168,6 @@ void sp_config_resolve(struct sp_config *config, struct sp_diags *diags)
 	size_t errors = diags->errors;
 	unsigned int devices = 0;
 
-	config->zones.closed = true;
 	set_floods(config, diags);
 	if (config->n_ports == 0) {
 		sp_diag_error(diags, config->file, 0,
@@ -175,12 +182,21 @@ void sp_config_resolve(struct sp_config *config, struct sp_diags *diags)
 			check_vlan(config, i, diags);
 		} else {
 			check_device(config, i, diags);
+			if (config->mode == SP_MODE_WIRE)
+				check_peer(config, i, diags);
 			devices++;
 		}
+		if (config->mode == SP_MODE_WIRE && config->ports[i].rpf != SP_CONFIG_RPF_UNSET)
+			port_error(diags, &config->ports[i],
+				"port \"%s\" has rpf, but in wire mode nothing is routed; remove it, or set mode = \"route\"",
+				config->ports[i].name);
 	}
 	if (devices > SP_PORTS_MAX)
 		sp_diag_error(diags, config->file, 0, "%u ports with a device; %d are the most", devices, SP_PORTS_MAX);
-	if (diags->errors == errors)
+	if (config->mode == SP_MODE_ROUTE)
+		sp_config_resolve_route(config, diags);
+	config->zones.closed = true;
+	if (diags->errors == errors && config->mode == SP_MODE_WIRE)
 		number_pairs(config);
 }
 
@@ -214,8 +230,8 @@ static bool word_is(const char *word, size_t len, const char *const *names)
 
 bool sp_config_is(const char *bytes, size_t size)
 {
-	static const char *const ours[] = {"mode", "ports", "workers", "memory", "api", "log", "sessions", "limits", "floods", "tcp",
-		"poll", "reject_rate", "hardening", NULL};
+	static const char *const ours[] = {"mode", "ports", "route", "workers", "memory", "api", "log", "captures", "sessions", "limits",
+		"fragments", "floods", "tcp", "poll", "reject_rate", "hardening", NULL};
 	static const char *const rules[] = {"version", "sets", "inspect", "default", "nat", "expect", "builtin", "schedules", NULL};
 	const char *p = bytes, *end = bytes + size;
 	int depth = 0;

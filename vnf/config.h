@@ -14,6 +14,7 @@
 #include "dataplane/dataplane.h"
 #include "dataplane/defence.h"
 #include "dataplane/fragment.h"
+#include "dataplane/routing.h"
 #include "dataplane/session.h"
 #include "rules/diag.h"
 #include "rules/policy.h"
@@ -30,25 +31,32 @@
 #define SP_CONFIG_DEFAULT_ROTATE      256  /* MB */
 #define SP_CONFIG_DEFAULT_KEEP        4
 #define SP_CONFIG_DEFAULT_LOG_RATE    1000 /* a second, rule, kind and worker */
+#define SP_CONFIG_DEFAULT_ROUTES4     131072
+#define SP_CONFIG_DEFAULT_ROUTES6     32768
+#define SP_CONFIG_DEFAULT_NEIGHBOURS  8192
+#define SP_CONFIG_DEFAULT_QUEUE       16   /* packets for one neighbour */
+#define SP_CONFIG_DEFAULT_WAITING     1024 /* packets of each worker */
+#define SP_CONFIG_DEFAULT_ERRORS      100  /* ICMP errors a second */
 
 /* Ports and VLANs of ports together. */
 #define SP_CONFIG_PORTS_MAX 4096
 
 enum sp_huge { SP_HUGE_AUTO, SP_HUGE_YES, SP_HUGE_NO };
 
-/* One entry of `ports`: a device, or a VLAN of one (parent >= 0, and then only name, vlan and zone are set). */
+/* One entry of `ports`: a device, or a VLAN of one (parent >= 0, and then only name, vlan, zone and rpf are set). */
 struct sp_config_port {
 	const char *file; /* where it stands; the configuration's string */
 	int line;
 	char name[32];
 	struct sp_device device; /* kind NONE for a VLAN */
 	char peer_name[32], parent_name[32];
-	int peer;             /* index into ports, -1 before resolution */
+	int peer;             /* index into ports, -1 before resolution and in route mode */
 	int parent;           /* index into ports of the device a VLAN belongs to; -1: a device itself */
 	uint16_t vlan;        /* 1..4094 for a VLAN, 0 for a device */
-	uint16_t domain;      /* number of the wire pair, from 0 in file order */
+	uint16_t domain;      /* number of the wire pair, from 0 in file order; in route mode 0, as a session may go between any two */
 	uint8_t zone;         /* index into zones, SP_MATCH_NO_ZONE */
 	uint8_t checksum;     /* enum sp_checksum_policy */
+	uint8_t rpf;          /* route mode: enum sp_rpf, that of the group `route` when it does not say */
 	uint16_t queues;      /* rx queues wanted; 0: one a worker */
 	uint16_t mtu;         /* 0: as the device has it */
 	uint16_t descriptors; /* of each queue; 0: default */
@@ -56,6 +64,7 @@ struct sp_config_port {
 
 struct sp_config {
 	const char *file;                     /* as named */
+	uint8_t mode;                         /* enum sp_mode */
 	unsigned int workers[SP_WORKERS_MAX]; /* CPU numbers */
 	unsigned int n_workers;               /* 0: all CPUs but the first */
 	enum sp_huge huge;
@@ -63,10 +72,13 @@ struct sp_config {
 	uint32_t buffers;   /* packet buffers at least; 0: by need */
 	struct sp_config_port *ports;
 	unsigned int n_ports;  /* VLANs included */
-	struct sp_zones zones; /* closed */
-	const char *rules;     /* path */
-	const char *socket;    /* path; NULL: no API */
-	const char *group;     /* of the socket; NULL: as the process */
+	struct sp_zones zones; /* closed; in route mode "self" is the last one */
+	uint8_t zone_self;     /* route mode: its index, else SP_MATCH_NO_ZONE */
+	struct sp_route_config route;
+	const char *netns;  /* route mode: path of the network namespace that has the TAPs; NULL: the process's own */
+	const char *rules;  /* path */
+	const char *socket; /* path; NULL: no API */
+	const char *group;  /* of the socket; NULL: as the process */
 	mode_t socket_mode;
 	const char *captures;          /* folder of captures; NULL: the default one */
 	const char *eve;               /* path; NULL: no events are written */

@@ -19,9 +19,14 @@
 #include <time.h>
 
 #include "dataplane/alloc.h"
+#include "dataplane/kernel_way.h"
 #include "dataplane/key.h"
+#include "dataplane/nat.h"
+#include "dataplane/routing.h"
 #include "dataplane/syn_proxy.h"
+#include "dataplane/waiting.h"
 #include "mgmt/publish.h"
+#include "vnf/launch_internal.h"
 
 /* mbufs that an lcore may keep in its cache of the pool; the pool counts them on top. */
 #define POOL_CACHE 256
@@ -115,18 +120,23 @@ static const struct sp_config_port *device_port(const struct sp_config *config, 
 	return NULL;
 }
 
-static uint16_t device_index(const struct sp_config *config, int of)
+uint16_t sp_launch_device_index(const struct sp_config *config, unsigned int of)
 {
 	uint16_t index = 0;
 
-	for (int i = 0; i < of; i++)
+	for (unsigned int i = 0; i < of; i++)
 		index += config->ports[i].parent < 0;
 	return index;
 }
 
-static uint32_t fragment_buffers(const struct sp_config *config, unsigned int n_workers)
+/* Packets that wait: for the rest of their datagram, for a neighbour, for Linux and from it. They never take the buffers of the ports. */
+static uint32_t held_buffers(const struct sp_config *config, unsigned int n_workers)
 {
-	return sp_fragments_share(&config->fragments, n_workers).buffers * n_workers;
+	uint32_t buffers = sp_fragments_share(&config->fragments, n_workers).buffers * n_workers;
+
+	if (config->mode == SP_MODE_ROUTE)
+		buffers += config->route.waiting * n_workers + 2 * SP_KERNEL_RING;
+	return buffers;
 }
 
 static uint32_t frame_bytes(const struct sp_config *config)
@@ -150,19 +160,19 @@ int sp_launch_ports(struct sp_launch *launch, const struct sp_config *config, ch
 		struct sp_port *port = &dataplane->ports[i];
 
 		port->index = i;
-		port->peer = device_index(config, from->peer);
+		port->peer = from->peer < 0 ? SP_NO_PORT : sp_launch_device_index(config, (unsigned int)from->peer);
+		port->first_worker = from->domain;
 		dataplane->n_ports++;
 		rc = sp_port_open(port, config, from, dataplane->n_workers, &launch->plans[i], why);
 		if (rc != 0)
 			return rc;
 		buffers += launch->plans[i].buffers;
 	}
-	/* Fragments that wait never take the buffers of the ports. */
-	buffers = RTE_MAX(buffers, config->buffers) + fragment_buffers(config, dataplane->n_workers);
+	buffers = RTE_MAX(buffers, config->buffers) + held_buffers(config, dataplane->n_workers);
 	rc = sp_launch_pool(launch, buffers, frame_bytes(config), why);
 	for (unsigned int i = 0; rc == 0 && i < dataplane->n_ports; i++)
 		rc = sp_port_start(&dataplane->ports[i], &launch->plans[i], launch->pool, why);
-	return rc;
+	return rc == 0 ? sp_launch_routing(launch, config, why) : rc;
 }
 
 int sp_launch_workers(struct sp_launch *launch, const struct sp_launch_options *options, char *why)
@@ -261,6 +271,9 @@ void sp_launch_end(struct sp_launch *launch)
 	for (unsigned int w = 0; w < dataplane->n_workers; w++)
 		sp_worker_free(dataplane->workers[w]);
 	sp_publish_end(dataplane);
+	sp_nat_free(dataplane->nat);
+	sp_kernel_ports_free(dataplane);
+	sp_routing_free(dataplane->routing);
 	for (unsigned int p = 0; p < dataplane->n_ports; p++)
 		sp_port_close(&dataplane->ports[p]);
 	rte_mempool_free(launch->pool);
@@ -297,11 +310,14 @@ uint32_t sp_launch_need_mb(const struct sp_config *config, unsigned int n_worker
 		queues += (uint64_t)length * (port->queues != 0 ? port->queues : n_workers) + (uint64_t)length * n_workers;
 	}
 	buffers = RTE_MAX(queues, (uint64_t)config->buffers) + (uint64_t)n_workers * (4096 + SP_HANDOVER_RING * (n_workers - 1));
-	buffers += fragment_buffers(config, n_workers);
+	buffers += held_buffers(config, n_workers);
 	bytes = buffers * (frame_bytes(config) + 512) + devices * (4u << 20) + (uint64_t)n_workers * (8u << 20);
 	bytes += (uint64_t)sp_fragments_share(&config->fragments, 1).datagrams * FRAGMENT_DATAGRAM_BYTES;
 	if (config->floods.syn_proxy != SP_SYN_PROXY_OFF)
 		bytes += (uint64_t)RTE_MIN(config->floods.embryonic_high, n_workers * SP_SYN_PROXY_OPENING_MAX) * OPENING_BYTES;
+	if (config->mode == SP_MODE_ROUTE)
+		bytes += sp_routing_need(&config->route) + n_workers * sp_waiting_bytes(&config->route) +
+			 config->n_ports * sizeof(struct sp_port);
 	bytes += ((uint64_t)config->sessions4 * SESSION4_BYTES + (uint64_t)config->sessions6 * SESSION6_BYTES) * 9 / 8;
 	/* Two rulesets: the one in force, and the one that a reload builds meanwhile. */
 	return (uint32_t)(bytes >> 20) + 2 * sp_eal_rules_mb(n_rules);

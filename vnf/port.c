@@ -158,7 +158,7 @@ int sp_port_open(struct sp_port *port, const struct sp_config *config, const str
 	copy_device(port->device, sizeof(port->device), from->device.text);
 	port->domain = from->domain;
 	port->checksum = from->checksum;
-	port->pass_link = true;
+	port->pass_link = port->all_frames = config->mode == SP_MODE_WIRE;
 	sp_port_zones(port, config, from);
 	port->ethdev = RTE_MAX_ETHPORTS;
 	rc = sp_device_open(&from->device, &port->ethdev, reason, sizeof(reason));
@@ -183,10 +183,13 @@ int sp_port_open(struct sp_port *port, const struct sp_config *config, const str
 	return 0;
 }
 
-/* In wire mode a port takes frames that are for others. A device that cannot is warned of: the traffic would silently stay away. */
-static void take_all_frames(const struct sp_port *port)
+/*
+ * In wire mode a port takes frames that are for others, in either mode those for all groups. A device that cannot is warned of: the traffic
+ * would silently stay away.
+ */
+static void open_filters(const struct sp_port *port)
 {
-	int rc = rte_eth_promiscuous_enable(port->ethdev);
+	int rc = port->all_frames ? rte_eth_promiscuous_enable(port->ethdev) : 0;
 
 	if (rc != 0 && rc != -ENOTSUP)
 		fprintf(stderr,
@@ -244,7 +247,7 @@ int sp_port_start(struct sp_port *port, const struct sp_port_plan *plan, struct 
 			snprintf(why + strlen(why), SP_WHY_MAX - strlen(why), " (%s)", said);
 		return rc;
 	}
-	take_all_frames(port);
+	open_filters(port);
 	sp_port_read_link(port);
 	return 0;
 }
@@ -267,7 +270,7 @@ int sp_port_restart(
 	if (rc != 0)
 		return rc;
 	read_mac(port);
-	take_all_frames(port);
+	open_filters(port);
 	sp_port_read_link(port);
 	return 0;
 }

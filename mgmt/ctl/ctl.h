@@ -27,8 +27,11 @@ struct sp_ctl {
 	const char *points;   /* of a capture, by comma */
 	bool trace;
 	uint32_t snaplen, packets, seconds, megabytes; /* bounds of a capture; 0: not given */
-	uint32_t iterations;                           /* of top; 0: not given */
-	char *const *args;                             /* behind the command's name */
+	uint32_t entry;                                /* of the nat list; 0: not given */
+	bool undo;
+	const char *family;  /* 4 or 6; NULL: not given */
+	uint32_t iterations; /* of top; 0: not given */
+	char *const *args;   /* behind the command's name */
 	int n_args;
 };
 
@@ -44,6 +47,9 @@ int sp_ctl_explain(const struct sp_ctl *ctl);
 int sp_ctl_events(const struct sp_ctl *ctl);
 int sp_ctl_why(const struct sp_ctl *ctl);
 int sp_ctl_capture(const struct sp_ctl *ctl);
+int sp_ctl_routes(const struct sp_ctl *ctl);
+int sp_ctl_neighbours(const struct sp_ctl *ctl);
+int sp_ctl_nat(const struct sp_ctl *ctl);
 int sp_ctl_reload(const struct sp_ctl *ctl);
 int sp_ctl_top(const struct sp_ctl *ctl);
 

@@ -29,6 +29,9 @@ enum { /* options without a letter */
 	OPTION_PACKETS,
 	OPTION_SECONDS,
 	OPTION_MB,
+	OPTION_ENTRY,
+	OPTION_UNDO,
+	OPTION_FAMILY,
 };
 
 /* Bits of the options that a command takes beyond -s, -j, -h and -V. */
@@ -59,6 +62,9 @@ static const struct option options[] = {
 	{"packets", required_argument, NULL, OPTION_PACKETS},
 	{"seconds", required_argument, NULL, OPTION_SECONDS},
 	{"mb", required_argument, NULL, OPTION_MB},
+	{"entry", required_argument, NULL, OPTION_ENTRY},
+	{"undo", no_argument, NULL, OPTION_UNDO},
+	{"family", required_argument, NULL, OPTION_FAMILY},
 	{NULL, 0, NULL, 0},
 };
 
@@ -141,6 +147,27 @@ static const struct command commands[] = {
 		TAKES(OPTION_POINTS) | TAKES(OPTION_TRACE) | TAKES(OPTION_SNAPLEN) | TAKES(OPTION_PACKETS) | TAKES(OPTION_SECONDS) |
 			TAKES(OPTION_MB),
 		3, sp_ctl_capture},
+	{"routes", "[ADDRESS | PREFIX] [--family=4|6] [--limit=N]", "the routes of Linux that are followed, and which are used",
+		"With an ADDRESS those that cover it, with a PREFIX those within it. * marks what packets go by; others wait for it to go. "
+		"Hops in\n"
+		"parentheses cannot be used: dead, without carrier, or not the firewall's.\n"
+		"\n"
+		"      --family=4|6  of one family\n"
+		"      --limit=N     list at most so many (1000)\n",
+		TAKES(OPTION_FAMILY) | TAKES(OPTION_LIMIT), 1, sp_ctl_routes},
+	{"neighbours", "[LINK] [--family=4|6] [--limit=N]", "neighbours of the links, and whether they answer",
+		"STATE is what packets meet, LINUX what Linux says of the neighbour.\n"
+		"\n"
+		"      --family=4|6  of one family\n"
+		"      --limit=N     list at most so many (1000)\n",
+		TAKES(OPTION_FAMILY) | TAKES(OPTION_LIMIT), 1, sp_ctl_neighbours},
+	{"nat", "[list | drain ADDRESS [--entry=ID] [--undo]]", "backends of address translation, their health; drain them",
+		"`drain` lets no new flows go to the backend; those it has go on. It lasts until --undo, a restart, or rules without the "
+		"backend.\n"
+		"\n"
+		"      --entry=ID  of this nat entry only\n"
+		"      --undo      let new flows go there again\n",
+		TAKES(OPTION_ENTRY) | TAKES(OPTION_UNDO), 2, sp_ctl_nat},
 	{"reload", "[--sessions=POLICY]", "load the rule file again and reopen the logs",
 		"POLICY is what becomes of live sessions (without it the configuration's sessions.on_change):\n"
 		"  recheck  each is judged by the new rules when its next packet comes; what they allow stays\n"
@@ -281,6 +308,15 @@ static bool read_option(struct sp_ctl *ctl, struct given *given, int option)
 	case OPTION_MB:
 		ctl->megabytes = read_number(optarg, "--mb", 4096);
 		return ctl->megabytes != 0;
+	case OPTION_ENTRY:
+		ctl->entry = read_number(optarg, "--entry", INT32_MAX);
+		return ctl->entry != 0;
+	case OPTION_UNDO:
+		ctl->undo = true;
+		return true;
+	case OPTION_FAMILY:
+		ctl->family = optarg;
+		return true;
 	default:
 		return false; /* getopt has said it */
 	}

@@ -66,6 +66,18 @@ static void print_steps(json_t *steps)
 	}
 }
 
+/* What the nat list does to the packet's destination, or source; nothing without an entry. */
+static void print_nat(json_t *nat, const char *end)
+{
+	const char *text = sp_json_string(json_object_get(nat, end), "text");
+
+	if (!text)
+		return;
+	fputs("  nat: ", stdout);
+	put(text);
+	putchar('\n');
+}
+
 static void print_explain(json_t *json, const char *verdict)
 {
 	json_t *miss = json_object_get(json, "near_miss");
@@ -85,9 +97,16 @@ static void print_explain(json_t *json, const char *verdict)
 		fputs(" by builtin ", stdout);
 		put(builtin);
 		putchar('\n');
+	} else if (!json_is_true(json_object_get(json, "default"))) {
+		fputs(" before any rule: ", stdout);
+		put(sp_json_string(json, "reason"));
+		putchar('\n');
+	} else if (json_is_true(json_object_get(json, "self"))) {
+		puts(" by the default of the firewall itself: no rule that names self matches");
 	} else {
 		puts(" by the default: no rule matches");
 	}
+	print_nat(json_object_get(json, "nat"), "destination");
 	if (json_is_true(json_object_get(json, "pending")))
 		puts("  pending: this holds if what the description leaves open matches, too");
 	print_steps(json_object_get(json, "steps"));
@@ -99,6 +118,7 @@ static void print_explain(json_t *json, const char *verdict)
 		print_field(miss);
 		putchar('\n');
 	}
+	print_nat(json_object_get(json, "nat"), "source");
 }
 
 int sp_ctl_explain(const struct sp_ctl *ctl)

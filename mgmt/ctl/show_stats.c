@@ -85,6 +85,7 @@ int sp_ctl_stats(const struct sp_ctl *ctl)
 	print_counters("bytes", json_object_get(json, "bytes"), true);
 	print_drops(json_object_get(json, "drops"));
 	print_counters("rejects", json_object_get(json, "rejects"), false);
+	print_counters("ICMP errors", json_object_get(json, "icmp_errors"), false);
 	print_counters("challenges", json_object_get(json, "challenges"), false);
 	print_counters("sessions", json_object_get(json, "sessions"), false);
 	print_counters("SYN proxy", json_object_get(json_object_get(json, "defences"), "syn_proxy"), false);

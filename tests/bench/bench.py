@@ -86,7 +86,7 @@ def memory_results(jobs):
 
 
 def aims(entries):
-    """The two aims, as found; no verdict."""
+    """The aims, as found; no verdict."""
     by = {(e["name"], e["traffic"].split(" ")[0]): e for e in entries if "cycles" in e}
     ours = by.get(("sallyport established", "1,000"), {})
     lines = []
@@ -94,6 +94,9 @@ def aims(entries):
         lines.append(f"1,000 established flows, 10 rules: {report.ranged(ours['over_io'], '+.0f')} cycles a packet over testpmd io (aim: at most 120)")
     if ours.get("of_acl"):
         lines.append(f"the same against l3fwd with ACL: {report.ranged(ours['of_acl'], '.2f')} of its rate (aim: at least 1)")
+    nat = by.get(("sallyport source NAT", "1,000"), {})
+    if nat.get("over_beside"):
+        lines.append(f"source NAT of 1,000 established flows: {report.ranged(nat['over_beside'], '+.0f')} cycles a packet over routed (aim: at most 40)")
     return lines
 
 
@@ -116,6 +119,9 @@ def print_results(results):
     print(report.wire_table(results["wire"]))
     print("Cycles are the TSC's. Mpps: packets in a second of the core's time; what others take of the core is not counted. Ratios are within rounds.\n")
     print(report.memory_table(results["memory"]))
+    routed = report.routed_table(results["wire"])
+    if routed:
+        print(f"\n{routed}")
     stages = report.stage_table(results["wire"])
     if stages:
         print(f"\n{stages}")
@@ -146,7 +152,7 @@ def run(arguments, size):
         files = plan.Files(folder, 1000)
         contenders, jobs, noise = plan.wire(folder, files, size), plan.memory(files, size), plan.Noise()
         neighbours = Neighbours(machine.worker)
-        need_mb = max(1536, *(c.capture.memory_mb for c in contenders))
+        need_mb = max(1536, *(c.need_mb() for c in contenders))
         with HugePages(need_mb):
             huge = huge_free_mb() >= need_mb
             run_wire(contenders, noise, machine, size, began + size.wire_until)

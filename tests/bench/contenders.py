@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 
+import routes
 from machine import BenchError, huge_free_mb
 
 START_SECONDS = 30
@@ -24,6 +25,10 @@ FORWARDED_AT_LEAST = 0.98
 # A launch is warm when two windows in a row agree; on a machine that never comes to rest, after the last of these.
 WARM_WINDOWS = 5
 WARM_AGREE = 0.02
+
+
+# Routing tables of the default size.
+ROUTING_MB = 400
 
 
 class Windows:
@@ -38,9 +43,13 @@ class Contender:
 
     def __init__(self, name, capture):
         self.name, self.capture = name, capture
+        self.beside = None  # a contender whose cycles are taken off these
         self.launches = []  # one a round: {"cycles", "windows", "share"}, or None when it failed
         self.stages = []
         self.error = None
+
+    def need_mb(self):
+        return self.capture.memory_mb
 
     def launch(self, machine, windows):
         """One launch, appended to launches."""
@@ -67,8 +76,10 @@ class Contender:
     def watch(self, machine, folder, process, windows):
         clock = ProcessClock(process.pid, machine.worker)
         self.wait(folder, process)
+        before = self.counters(folder)
         self.warm(machine, folder, clock, windows.seconds)
         taken = [self.window(machine, folder, clock, windows.seconds) for _ in range(windows.count)]
+        self.note(stages_between(before, self.counters(folder)))
         return {
             "cycles": statistics.median(w["cycles"] for w in taken), "windows": [w["cycles"] for w in taken],
             "share": min(w["share"] for w in taken),
@@ -89,14 +100,12 @@ class Contender:
         rx, tx = after["rx"] - before["rx"], after["tx"] - before["tx"]
         if judge and (rx == 0 or tx < rx * FORWARDED_AT_LEAST):
             raise BenchError(f"forwarded {tx} of {rx} packets")
-        self.look(after)
         return {"cycles": (cpu1 - cpu0) * machine.tsc_hz / max(rx, 1), "share": min(1.0, (cpu1 - cpu0) / (t1 - t0))}
 
-    def look(self, counters):
-        """Cycles a packet of each stage, where the firewall tells them; the last look of a launch is kept."""
-        stages = counters.get("stages")
-        if isinstance(stages, dict) and all(isinstance(value, (int, float)) for value in stages.values()):
-            self.stages = [*self.stages[:len(self.launches)], stages]
+    def note(self, stages):
+        """Cycles a packet of each stage, where the firewall tells them."""
+        if stages:
+            self.stages.append(stages)
 
     def start(self, machine, folder, log):
         raise NotImplementedError
@@ -110,13 +119,21 @@ class Contender:
             try:
                 if self.counters(folder)["tx"] > 0:
                     return
-            except (OSError, http.client.HTTPException, ValueError, KeyError):
-                pass
+            except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+                pass  # not yet: telemetry answers before there are ports
             time.sleep(0.02)
         raise BenchError("does not start to forward")
 
     def counters(self, folder):
         raise NotImplementedError
+
+
+def stages_between(before, after):
+    """Cycles a packet of each stage between two looks, each of which tells the mean since the start; None where there are no stages."""
+    old, new, packets = before.get("stages"), after.get("stages"), after["rx"] - before["rx"]
+    if not isinstance(new, dict) or not isinstance(old, dict) or packets <= 0:
+        return None
+    return {k: max(0.0, (new[k] * after["rx"] - old.get(k, 0) * before["rx"]) / packets) for k in new}
 
 
 class ProcessClock:
@@ -167,10 +184,10 @@ class Dpdk(Contender):
     """A program of DPDK's own, asked through its telemetry socket."""
 
     def eal(self, machine, lcores):
-        memory = ["--in-memory"] if huge_free_mb() >= self.capture.memory_mb else ["--no-huge", "--no-shconf"]
+        memory = ["--in-memory"] if huge_free_mb() >= self.need_mb() else ["--no-huge", "--no-shconf"]
         self.prefix = f"spbench{os.getpid()}"
         return [
-            *lcores, *memory, "-m", str(self.capture.memory_mb), "--no-pci", "--iova-mode=va", "--force-max-simd-bitwidth=512",
+            *lcores, *memory, "-m", str(self.need_mb()), "--no-pci", "--iova-mode=va", "--force-max-simd-bitwidth=512",
             f"--file-prefix={self.prefix}", *machine.plugins,
             "--vdev", vdev(0, self.capture.forth), "--vdev", vdev(1, self.capture.back), "--",
         ]
@@ -210,6 +227,9 @@ class L3fwd(Dpdk):
         super().__init__(f"l3fwd {lookup}{note}", capture)
         self.lookup, self.rules4, self.rules6 = lookup, rules4, rules6
 
+    def need_mb(self):
+        return self.capture.memory_mb + (ROUTING_MB if self.lookup == "fib" else 0)
+
     def start(self, machine, folder, log):
         arguments = self.eal(machine, ["-l", str(machine.worker)])
         arguments += [
@@ -219,14 +239,15 @@ class L3fwd(Dpdk):
         return spawn(machine, [os.path.join(machine.out_dir, "l3fwd"), *arguments], log)
 
 
-def configuration(machine, capture, rules, socket_path, more="", out_device=None):
+def configuration(machine, capture, rules, socket_path, more="", out_device=None, routed=False):
     """A configuration of `sallyport run` for the two ports; `more` is appended, out_device replaces the second one."""
+    peers = ("", "") if routed else ('; peer = "out"', '; peer = "in"')
     return (
-        f'mode = "wire";\nworkers = [ {machine.worker} ];\n'
-        f"memory = {{ mb = {capture.memory_mb}; buffers = {capture.buffers}; }};\n"
+        f'mode = "{"route" if routed else "wire"}";\nworkers = [ {machine.worker} ];\n'
+        f"memory = {{ mb = {capture.memory_mb + (ROUTING_MB if routed else 0)}; buffers = {capture.buffers}; }};\n"
         "ports = (\n"
-        f'    {{ name = "in";  device = "{vdev(0, capture.forth)}"; zone = "inside";  peer = "out"; }},\n'
-        f'    {{ name = "out"; device = "{out_device or vdev(1, capture.back)}"; zone = "outside"; peer = "in"; }}\n'
+        f'    {{ name = "in";  device = "{vdev(0, capture.forth)}"; zone = "inside"{peers[0]}; }},\n'
+        f'    {{ name = "out"; device = "{out_device or vdev(1, capture.back)}"; zone = "outside"{peers[1]}; }}\n'
         f');\nrules = "{rules}";\napi = {{ socket = "{socket_path}"; }};\nlog = {{ eve = ""; }};\n{more}'
     )
 
@@ -240,6 +261,16 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(5)
         self.sock.connect(self.path)
+
+
+def ask(folder, path):
+    """What the firewall answers on its socket."""
+    link = UnixConnection(f"{folder}/api.sock")
+    try:
+        link.request("GET", path)
+        return json.loads(link.getresponse().read())
+    finally:
+        link.close()
 
 
 class Sallyport(Contender):
@@ -256,27 +287,76 @@ class Sallyport(Contender):
         return spawn(machine, [machine.program("sallyport"), "run", "-c", path], log)
 
     def counters(self, folder):
-        link = UnixConnection(f"{folder}/api.sock")
+        return ask(folder, "/v1/workers")["workers"][0]
+
+
+class Routed(Sallyport):
+    """`sallyport run` as a router, in a network namespace of its own, where its neighbours are known and stay."""
+
+    def launch(self, machine, windows):
+        self.namespace = f"spbench{os.getpid()}"
         try:
-            link.request("GET", "/v1/workers")
-            worker = json.loads(link.getresponse().read())["workers"][0]
+            ip("netns", "add", self.namespace)
+            super().launch(machine, windows)
+        except BenchError as error:
+            self.error = str(error)
+            self.launches.append(None)
         finally:
-            link.close()
-        return worker
+            subprocess.run(["ip", "netns", "del", self.namespace], capture_output=True, check=False)
+
+    def start(self, machine, folder, log):
+        path = os.path.join(folder, "sallyport.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(configuration(machine, self.capture, self.rules, f"{folder}/api.sock", self.more, routed=True))
+            file.write(f'route = {{ namespace = "{self.namespace}"; {self.route_keys()} }};\n')
+        process = spawn(machine, [machine.program("sallyport"), "run", "-c", path], log)
+        try:
+            self.wait_link(process)
+            ip("-n", self.namespace, "-batch", "-", text=routes.setup())
+        except BaseException:
+            end(process)
+            raise
+        return process
+
+    def route_keys(self):
+        return ""
+
+    def need_mb(self):
+        return self.capture.memory_mb + ROUTING_MB
+
+    def wait_link(self, process):
+        """The last thing that the firewall makes before Linux can be told addresses."""
+        until = time.monotonic() + START_SECONDS
+        while subprocess.run(["ip", "-n", self.namespace, "link", "show", "up", "dev", "out"], capture_output=True, check=False).stdout == b"":
+            if process.poll() is not None:
+                raise BenchError(f"ended with {process.returncode}")
+            if time.monotonic() > until:
+                raise BenchError("makes no interfaces")
+            time.sleep(0.01)
+
+
+def ip(*arguments, text=None):
+    """ip(8), which must succeed."""
+    done = subprocess.run(["ip", *arguments], input=text, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BenchError(f"ip {' '.join(arguments)}: {done.stderr.strip().splitlines()[-1:]}")
 
 
 class MicroWire(Contender):
-    """Our own loop over the same ports, in a process that measures itself."""
+    """Our own loop over the same ports, in a process that measures itself. Routed: with routes put in by hand, and without Linux."""
 
-    def __init__(self, name, mode, capture, rules, more=""):
+    def __init__(self, name, mode, capture, rules, more="", routed=False):
         super().__init__(name, capture)
-        self.mode, self.rules, self.more = mode, rules, more
+        self.mode, self.rules, self.more, self.routed = mode, rules, more, routed
+
+    def need_mb(self):
+        return self.capture.memory_mb + (ROUTING_MB if self.routed else 0)
 
     def launch(self, machine, windows):
         folder = tempfile.mkdtemp(dir=machine.folder)
         path = os.path.join(folder, "sallyport.conf")
         with open(path, "w", encoding="utf-8") as file:
-            file.write(configuration(machine, self.capture, self.rules, f"{folder}/api.sock", self.more))
+            file.write(configuration(machine, self.capture, self.rules, f"{folder}/api.sock", self.more, routed=self.routed))
         try:
             self.launches.append(self.read(self.run(machine, path, windows), windows))
         except (BenchError, ValueError, KeyError, subprocess.TimeoutExpired) as error:
@@ -296,8 +376,8 @@ class MicroWire(Contender):
     def read(self, told, windows):
         if self.mode == "new" and any(w["opened"] < w["packets"] * FORWARDED_AT_LEAST for w in told["windows"]):
             raise BenchError(f"opened fewer sessions than packets: {told['windows']}")
-        if self.mode == "new":
-            self.look(told)
+        if self.mode in ("new", "answers"):
+            self.note(told["stages"])
         cycles = [w["cycles"] / w["packets"] for w in told["windows"]]
         share = min(w["cycles"] / told["tsc_hz"] / windows.seconds for w in told["windows"])
         return {"cycles": statistics.median(cycles), "windows": cycles, "share": min(1.0, share)}

@@ -66,18 +66,23 @@ def wire_entry(contender, tsc_hz):
 
 
 def wire_results(plan, tsc_hz):
-    """One entry a contender, with ratios to testpmd io and to l3fwd with ACL on the same capture."""
+    """One entry a contender, with ratios to testpmd io and l3fwd on the same capture, and what it takes over the one that it stands beside."""
     entries = [wire_entry(contender, tsc_hz) for contender in plan]
     base = {(c.capture.name, c.name.split(",")[0]): cycles_of(c) for c in plan}
     for contender, entry in zip(plan, entries):
         if "cycles" not in entry:
             continue
-        io, acl = (base.get((contender.capture.name, name)) for name in ("testpmd io", "l3fwd acl"))
+        io, acl, fib = (base.get((contender.capture.name, name)) for name in ("testpmd io", "l3fwd acl", "l3fwd fib"))
         if io:
             entry["of_io"] = paired(cycles_of(contender), io, rate_ratio)
             entry["over_io"] = paired(cycles_of(contender), io, excess)
         if acl and contender.name.startswith("sallyport"):
             entry["of_acl"] = paired(cycles_of(contender), acl, rate_ratio)
+        if fib and contender.name == "sallyport routed":
+            entry["of_fib"] = paired(cycles_of(contender), fib, rate_ratio)
+        if contender.beside is not None:
+            entry["beside"] = contender.beside.name
+            entry["over_beside"] = paired(cycles_of(contender), cycles_of(contender.beside), excess)
     return entries
 
 
@@ -97,7 +102,7 @@ def memory_entries(job):
 
 # --- whether two runs agree ----------------------------------------------------------------------------------------------------------
 
-FIGURES = ("cycles", "of_io", "over_io", "of_acl", "of_library")
+FIGURES = ("cycles", "of_io", "over_io", "of_acl", "of_fib", "over_beside", "of_library")
 
 
 def figures_of(results):

@@ -25,8 +25,11 @@ static const char usage[] =
 	"  rematch RULES SESSIONS        sessions judged by new rules: first packets beside later ones, and the walk of `kill`\n"
 	"  flood GBIT                    what a SYN flood at 90 % of what a worker answers leaves of a download\n"
 	"  noise                         the core's clock and ports at the moment\n"
-	"  wire CONFIG MODE WINDOWS MS   a loop over the ports of a configuration; MODE io: receive and send; parse: that, and parse;\n"
-	"                                new: a session for each packet; whole: the worker's own turn\n";
+	"  wire CONFIG MODE WINDOWS MS [ROUTES]\n"
+	"                                a loop over the ports of a configuration; MODE io: receive and send; parse: that, and parse;\n"
+	"                                new: a session for each packet; whole: the worker's own turn; answers: that, when the\n"
+	"                                second port gets what answers the sessions that the first one opened. In route mode routes\n"
+	"                                are put in by hand, ROUTES more than the captures need, and no TAPs are made\n";
 
 struct task {
 	void (*measure)(json_t *out, const struct micro_options *options, int argc, char **argv);
@@ -174,7 +177,7 @@ int main(int argc, char **argv)
 	}
 	argc -= optind;
 	argv += optind;
-	if (argc == 5 && strcmp(argv[0], "wire") == 0)
+	if ((argc == 5 || argc == 6) && strcmp(argv[0], "wire") == 0)
 		return micro_wire(argc - 1, argv + 1);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (argc != commands[i].argc + 1 || strcmp(argv[0], commands[i].name) != 0)

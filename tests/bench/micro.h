@@ -56,8 +56,22 @@ void micro_rematch(json_t *out, const struct micro_options *options, int argc, c
 void micro_noise(json_t *out, const struct micro_options *options, int argc, char **argv);
 void micro_flood(json_t *out, const struct micro_options *options, int argc, char **argv);
 
-/* The loop on a core of its own: `micro wire CONFIG MODE WINDOWS MS`, MODE io, parse, new or whole. Starts EAL by itself. Returns an exit
- * code. */
+/* The loop on a core of its own: `micro wire CONFIG MODE WINDOWS MS [ROUTES]`, MODE io, parse, new, whole or answers. Starts EAL by itself.
+ * Returns an exit code. */
 int micro_wire(int argc, char **argv);
+
+/* Leads the captures' two networks to neighbours of the two links, by 512 routes, and `others` more that nobody takes (at most 1,000,000).
+ */
+struct sp_routing;
+void micro_route_fill(struct sp_routing *routing, uint32_t others);
+
+/*
+ * Lets the second port receive the UDP packets with these keys in circles, in the place of its capture: what answers sessions whose
+ * translation was chosen when they were opened. The capture is written to a file beside the configuration. No worker may run.
+ */
+struct sp_config;
+struct sp_key;
+struct sp_launch;
+void micro_answers(struct sp_launch *launch, const struct sp_config *config, const char *config_path, const struct sp_key *keys, size_t n);
 
 #endif

@@ -26,10 +26,14 @@
 /* What the age stage of a worker's turn may look at. */
 #define AGE_BUDGET 64
 
+/* Bursts after which all sessions are open that the capture can open, when none was. */
+#define LEARN_BURSTS 8192
+
 /* Before the first window: caches and tables are warm. */
 #define WARM_MS 200
 
 #define WINDOWS_MAX 64
+#define ROUTES_MAX  1000000
 
 struct loop {
 	struct sp_dataplane *dataplane;
@@ -38,6 +42,8 @@ struct loop {
 	unsigned int windows, window_ms;
 	uint32_t now_ms;        /* the table's clock when each packet opens a session */
 	uint64_t ending_cycles; /* TSC spent on sessions' ends */
+	struct sp_key *answers; /* of the sessions that were learned */
+	size_t n_answers;
 	struct window {
 		uint64_t packets, cycles, opened;
 	} window[WINDOWS_MAX];
@@ -118,6 +124,22 @@ static uint64_t turn_whole(struct loop *loop)
 	return sp_worker_turn(loop->worker, now, (uint32_t)((now - loop->dataplane->tsc_start) / (loop->dataplane->tsc_hz / 1000)));
 }
 
+/* A burst of the first port alone. */
+static void take_first(struct loop *loop)
+{
+	struct sp_worker *worker = loop->worker;
+
+	receive(loop, &loop->dataplane->ports[0]);
+	worker->burst.now = rte_rdtsc();
+	worker->burst.now_ms = (uint32_t)((worker->burst.now - loop->dataplane->tsc_start) / (loop->dataplane->tsc_hz / 1000));
+	worker->live = __atomic_load_n(&loop->dataplane->live, __ATOMIC_ACQUIRE);
+	sp_worker_burst(worker, &loop->dataplane->ports[0], false);
+	for (unsigned int p = 0; p < loop->dataplane->n_ports; p++)
+		if (worker->tx[p].n > 0)
+			sp_tx_flush(worker, p);
+	sp_admit_settle(worker);
+}
+
 static uint64_t turn_for(struct loop *loop, unsigned int ms)
 {
 	uint64_t end = rte_rdtsc() + rte_get_tsc_hz() / 1000 * ms, packets = 0;
@@ -128,6 +150,30 @@ static uint64_t turn_for(struct loop *loop, unsigned int ms)
 	return packets;
 }
 
+/* Opens the sessions of the first port's capture, and notes what answers each. */
+static int learn(void *arg)
+{
+	struct loop *loop = arg;
+	struct sp_worker *worker = loop->worker;
+	const struct sp_sessions_counters *counters = sp_sessions_counters(worker->sessions);
+	uint64_t before;
+
+	do {
+		before = counters->created;
+		for (unsigned int b = 0; b < LEARN_BURSTS; b++)
+			take_first(loop);
+	} while (counters->created != before);
+	loop->answers = calloc(before, sizeof(*loop->answers));
+	/* The capture goes in circles, a packet a session: as many packets in a row are all of them. */
+	while (loop->answers != NULL && loop->n_answers < before) {
+		take_first(loop);
+		for (unsigned int i = 0; i < worker->burst.n && loop->n_answers < before; i++)
+			if (sp_burst_has_session(&worker->burst, i))
+				sp_session_reply(worker->sessions, worker->burst.session[i], &loop->answers[loop->n_answers++]);
+	}
+	return 0;
+}
+
 static int measure(void *arg)
 {
 	struct loop *loop = arg;
@@ -135,6 +181,8 @@ static int measure(void *arg)
 
 	turn_for(loop, WARM_MS);
 	loop->ending_cycles = 0;
+	memset(loop->worker->stats.stage_cycles, 0, sizeof(loop->worker->stats.stage_cycles));
+	loop->worker->stats.stage_packets = 0;
 	for (unsigned int w = 0; w < loop->windows; w++) {
 		uint64_t created = counters->created, begin = micro_cycles();
 
@@ -219,17 +267,24 @@ static void print_windows(const struct loop *loop)
 	printf("}\n");
 }
 
+static void run_on_worker(int (*function)(void *), struct loop *loop)
+{
+	if (rte_eal_remote_launch(function, loop, 1) != 0)
+		micro_die("the worker core does not start");
+	rte_eal_mp_wait_lcore();
+}
+
 int micro_wire(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		uint64_t (*turn)(struct loop *loop);
-	} modes[] = {{"io", turn_io}, {"parse", turn_parse}, {"new", turn_new}, {"whole", turn_whole}};
+	} modes[] = {{"io", turn_io}, {"parse", turn_parse}, {"new", turn_new}, {"whole", turn_whole}, {"answers", turn_whole}};
 	struct loop *loop = calloc(1, sizeof(*loop));
 	struct sp_config *config = read_config(argv[0]);
+	uint32_t others = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 0;
 	struct sp_launch launched;
 
-	(void)argc;
 	if (loop == NULL)
 		micro_die("no memory");
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
@@ -237,17 +292,23 @@ int micro_wire(int argc, char **argv)
 			loop->turn = modes[i].turn;
 	loop->windows = (unsigned int)strtoul(argv[2], NULL, 10);
 	loop->window_ms = (unsigned int)strtoul(argv[3], NULL, 10);
-	if (loop->turn == NULL || loop->windows == 0 || loop->windows > WINDOWS_MAX || loop->window_ms == 0)
-		micro_die("wire CONFIG io|parse|new|whole WINDOWS MS; at most %u windows", WINDOWS_MAX);
+	if (loop->turn == NULL || loop->windows == 0 || loop->windows > WINDOWS_MAX || loop->window_ms == 0 || others > ROUTES_MAX)
+		micro_die("wire CONFIG io|parse|new|whole|answers WINDOWS MS [ROUTES]; at most %u windows and %u routes", WINDOWS_MAX,
+			ROUTES_MAX);
 	launch(&launched, config);
 	loop->dataplane = launched.dataplane;
+	if (loop->dataplane->routing != NULL)
+		micro_route_fill(loop->dataplane->routing, others);
 	loop->worker = launched.dataplane->workers[0];
-	if (rte_eal_remote_launch(measure, loop, 1) != 0)
-		micro_die("the worker core does not start");
-	rte_eal_mp_wait_lcore();
+	if (strcmp(argv[1], "answers") == 0) {
+		run_on_worker(learn, loop);
+		micro_answers(&launched, config, argv[0], loop->answers, loop->n_answers);
+	}
+	run_on_worker(measure, loop);
 	print_windows(loop);
 	sp_launch_end(&launched);
 	sp_config_free(config);
+	free(loop->answers);
 	free(loop);
 	sp_eal_stop();
 	return 0;

@@ -5,8 +5,9 @@ import random
 import statistics
 
 import make_rules
+import routes
 import traffic
-from contenders import L3fwd, MicroWire, Sallyport, Testpmd, Windows, micro
+from contenders import L3fwd, MicroWire, Routed, Sallyport, Testpmd, Windows, micro
 
 # Eight rules that the packets meet in vain, and two that let them pass, for every contender that has rules.
 DENIED = [("192.0.2.0/24", "198.51.100.0/24", p) for p in (22, 23, 25, 135, 139, 445, 3389, 5900)]
@@ -14,6 +15,14 @@ ZONED = [
     *(f"{i} drop tcp from {src} to {dst} dport {port}" for i, (src, dst, port) in enumerate(DENIED, 1)),
     "9 allow udp from inside 198.18.0.0/16 to outside 198.19.0.0/16",
 ]
+
+
+# To 16 addresses; to one of ten backends, whatever address of the network is asked for.
+SOURCE_NAT = 'nat = ( { id = 1; type = "source"; from = "inside"; src = "198.18.0.0/16"; address = "203.0.113.0/28"; } );\n'
+BALANCER = (
+    'sets = { backends = [ "198.19.1.1-198.19.1.10" ]; };\n'
+    'nat = ( { id = 1; type = "destination"; from = "inside"; proto = "udp"; dst = "198.19.0.0/16"; address = "@backends"; method = "maglev"; } );\n'
+)
 
 
 # Tables of the default size: sessions, fragments, and what else a worker has.
@@ -33,6 +42,9 @@ class Size:
         self.wire_until, self.memory_until, self.soak_until = (62, 85, 105) if quick else (300, 440, 520)
 
 
+KINDS = {"udp": "", "summed": "UDP ", "tcp": "TCP ", "syn": "SYN "}
+
+
 class Capture:
     """A pair of captures, and the memory that a program needs to hold both."""
 
@@ -43,7 +55,7 @@ class Capture:
         self.memory_mb = TABLES_MB + self.buffers * 2560 // (1 << 20)
         # With FCS. A SYN with its options is longer than the smallest frame.
         frame_bytes = payload_bytes + 46 if kind != "syn" else 70
-        self.text = f"{flows:,} {({'udp': '', 'tcp': 'TCP '}.get(kind, 'SYN '))}flows, {frame_bytes} B"
+        self.text = f"{flows:,} {KINDS[kind]}flows, {frame_bytes} B"
         traffic.make_pair(self.forth, self.back, flows, payload_bytes, kind)
 
 
@@ -70,13 +82,16 @@ class Files:
         self.folder = folder
         self.ten = self.write("ten.rules", rule_text([*ZONED, "10 allow udp from outside 198.19.0.0/16 to inside 198.18.0.0/16"]))
         self.tcp = self.write("tcp.rules", rule_text([*ZONED[:8], "9 allow tcp from inside 198.18.0.0/16 to outside 198.19.0.0/16"]))
+        both = "10 allow udp from outside 198.19.0.0/16 to inside 198.18.0.0/16"
+        self.source = self.write("source.rules", rule_text([*ZONED, both], SOURCE_NAT))
+        self.balanced = self.write("balanced.rules", rule_text([*ZONED, both], BALANCER))
         self.bpf = self.write("bpf.rules", rule_text([*ZONED[:8], "9 allow udp stateless bpf 'udp[4:2] < 1000 and ip[8] > 1'"]))
         self.inspect = self.write("inspect.rules", rule_text([*ZONED[:8], ZONED[8] + " inspect bench"], patterns_head(patterns)))
         acl = [f"@{src} {dst} 0 : 65535 {port} : {port} 0x06/0xff" for src, dst, port in DENIED]
         acl += ["R198.18.0.0/16 198.19.0.0/16 0 : 65535 0 : 65535 0x11/0xff 1", "R198.19.0.0/16 198.18.0.0/16 0 : 65535 0 : 65535 0x11/0xff 0"]
         self.acl4 = self.write("acl4", "\n".join(acl) + "\n")
         self.acl6 = self.write("acl6", "R0:0:0:0:0:0:0:0/0 0:0:0:0:0:0:0:0/0 0 : 65535 0 : 65535 0x00/0x00 0\n")
-        self.fib4 = self.write("fib4", "R198.18.0.0/16 0\nR198.19.0.0/16 1\n")
+        self.fib4 = self.write("fib4", routes.fib_rules())
         self.fib6 = self.write("fib6", "R2001:0200:0000:0000:0000:0000:0000:0000/64 0\n")
 
     def write(self, name, text):
@@ -105,16 +120,23 @@ def wire(folder, files, size):
     """Contenders in the order of the table: those of one capture stand together, so that ratios are of neighbours in time."""
     def group(capture):
         acl = L3fwd("acl", capture, files.acl4, files.acl6, ", 10 rules")
-        return [Testpmd("io", capture), acl, Sallyport("established", capture, files.ten)]
+        fib = L3fwd("fib", capture, files.fib4, files.fib6, ", 512 routes")
+        return [Testpmd("io", capture), acl, fib, *pair(capture)]
+
+    def pair(capture):
+        wire, routed = Sallyport("established", capture, files.ten), Routed("routed", capture, files.ten)
+        routed.beside = wire
+        return [wire, routed]
 
     small, large = Capture(folder, "small", 1000), Capture(folder, "large", 100000)
     tcp, syn = Capture(folder, "tcp", 1000, kind="tcp"), Capture(folder, "syn", 100000, kind="syn")
     plan = group(small)
-    plan += [L3fwd("fib", small, files.fib4, files.fib6), MicroWire("sallyport parse only", "parse", small, files.ten)]
+    plan += [MicroWire("sallyport parse only", "parse", small, files.ten)]
     if not size.quick:
         plan += [Testpmd("5tswap", small), Sallyport("bpf rule, stateless", small, files.bpf)]
         plan += group(Capture(folder, "medium", 10000))
-    plan += group(large) if not size.quick else [Testpmd("io", large), Sallyport("established", large, files.ten)]
+    plan += group(large) if not size.quick else [Testpmd("io", large), *pair(large)]
+    plan += translated(folder, files, size, large)
     plan += [MicroWire("sallyport all new sessions", "new", large, files.ten, SHORT_LIVES)]
     if not size.quick:
         plan += [MicroWire("sallyport all new, 1,000 rules", "new", large, files.crowded(1000), SHORT_LIVES), Testpmd("io", tcp)]
@@ -126,6 +148,25 @@ def wire(folder, files, size):
     if not size.quick:
         payload = Capture(folder, "payload", 1000, 512)
         plan += [Testpmd("io", payload), Sallyport("inspected", payload, files.inspect)]
+    return plan
+
+
+def translated(folder, files, size, large):
+    """Routed sessions with translation beside such without. Answers are made when it is known what was chosen: by micro."""
+    def row(name, mode, capture, rules, beside=None):
+        made = MicroWire(f"sallyport {name}", mode, capture, rules, SHORT_LIVES if mode == "new" else "", routed=True)
+        made.beside = beside
+        return made
+
+    plan = []
+    for name, flows in (("summed", 1000),) if size.quick else (("summed", 1000), ("summed-medium", 10000)):
+        capture = Capture(folder, name, flows, kind="summed")
+        routed = row("routed, answered", "answers", capture, files.ten)
+        plan += [routed, row("source NAT", "answers", capture, files.source, routed), row("load balancer", "answers", capture, files.balanced, routed)]
+    routed = row("routed, all new", "new", large, files.ten)
+    plan += [routed, row("load balancer, all new", "new", large, files.balanced, routed)]
+    if not size.quick:
+        plan += [row("source NAT, all new", "new", large, files.source, routed)]
     return plan
 
 

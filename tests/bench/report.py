@@ -36,6 +36,19 @@ def wire_table(entries):
     return table(head, rows)
 
 
+def routed_table(entries):
+    """Routed mode and what it adds; empty when nothing of it was measured."""
+    head = ["routed mode", "traffic", "cycles a packet", "of l3fwd fib", "cycles over", "what"]
+    rows = []
+    for e in entries:
+        if e.get("over_beside") or e.get("of_fib"):
+            rows.append([
+                e["name"], e["traffic"], ranged(e["cycles"], ".0f"), ranged(e["of_fib"], ".2f") if e.get("of_fib") else "",
+                ranged(e["over_beside"], "+.0f") if e.get("over_beside") else "", e.get("beside", ""),
+            ])
+    return table(head, rows) if rows else ""
+
+
 def memory_table(entries):
     head = ["in memory", "input", "cycles", "per", "of the library", "build s", "launches"]
     rows = []

@@ -99,7 +99,7 @@ def test_a_capture_answers_the_other(tmp_path):
     assert len(one) == len(other) == 24 + 100 * size
     for n in range(100):
         a, b = (data[24 + n * size + 16:24 + (n + 1) * size] for data in (one, other))
-        assert a[0:6] == b[6:12] and a[6:12] == b[0:6]
+        assert a[:12] == traffic.FORTH_MACS and b[:12] == traffic.BACK_MACS
         assert a[26:30] == b[30:34] and a[30:34] == b[26:30]
         assert struct.unpack("!HH", a[34:38]) == struct.unpack("!HH", b[34:38])[::-1]
         assert traffic.checksum(a[14:34]) == 0

@@ -4,7 +4,10 @@ import random
 import struct
 
 INSIDE, OUTSIDE = 0xC6120000, 0xC6130000  # 198.18.0.0/16 and 198.19.0.0/16
-INSIDE_MAC, OUTSIDE_MAC = b"\x02\x00\x00\x00\x00\x01", b"\x02\x00\x00\x00\x00\x02"
+# Who sends, and the MAC addresses that net_pcap gives its first and second port: frames are for the port, as a router wants them.
+CLIENT_MAC, SERVER_MAC = b"\x02\x00\x00\x00\x00\x01", b"\x02\x00\x00\x00\x00\x02"
+PORT_MACS = b"\x02pcap\x00", b"\x02pcap\x01"
+FORTH_MACS, BACK_MACS = PORT_MACS[0] + CLIENT_MAC, PORT_MACS[1] + SERVER_MAC
 SMALLEST = 18  # bytes of UDP payload in a frame of 64 bytes with its FCS
 SYN, PSH, ACK = 2, 8, 16
 
@@ -23,9 +26,13 @@ def ip_frame(macs, src, dst, proto, body):
     return (macs + b"\x08\x00" + ip + body).ljust(60, b"\0")
 
 
-def udp_frame(macs, src, dst, sport, dport, payload):
-    """The UDP checksum is left out, as IPv4 allows."""
-    return ip_frame(macs, src, dst, 17, struct.pack("!HHHH", sport, dport, 8 + len(payload), 0) + payload)
+def udp_frame(macs, src, dst, sport, dport, payload, summed=False):
+    """The UDP checksum is left out, as IPv4 allows, unless `summed`."""
+    length, total = 8 + len(payload), 0
+    if summed:
+        padded = payload + b"\0" * (len(payload) % 2)
+        total = checksum(struct.pack("!IIHHHHHH", src, dst, 17, length, sport, dport, length, 0) + padded) or 0xFFFF
+    return ip_frame(macs, src, dst, 17, struct.pack("!HHHH", sport, dport, length, total) + payload)
 
 
 def tcp_frame(macs, src, dst, sport, dport, numbers, flags, payload=b""):
@@ -61,12 +68,17 @@ def numbers(index):
     return 1000 + index * 1000003 & 0xFFFFFFFF, 5000 + index * 999983 & 0xFFFFFFFF
 
 
-def udp_pair(index, flow, payload):
+def udp_pair(index, flow, payload, summed=False):
     client, server, sport, dport = flow
     return (
-        udp_frame(OUTSIDE_MAC + INSIDE_MAC, client, server, sport, dport, payload),
-        udp_frame(INSIDE_MAC + OUTSIDE_MAC, server, client, dport, sport, payload),
+        udp_frame(FORTH_MACS, client, server, sport, dport, payload, summed),
+        udp_frame(BACK_MACS, server, client, dport, sport, payload, summed),
     )
+
+
+def summed_pair(index, flow, payload):
+    """With checksums, which a translation must mend."""
+    return udp_pair(index, flow, payload, True)
 
 
 def tcp_pair(index, flow, payload):
@@ -75,8 +87,8 @@ def tcp_pair(index, flow, payload):
     sent, received = numbers(index)
     data = payload[:6] if len(payload) <= SMALLEST else payload
     return (
-        tcp_frame(OUTSIDE_MAC + INSIDE_MAC, client, server, sport, dport, (sent, received), PSH | ACK, data),
-        tcp_frame(INSIDE_MAC + OUTSIDE_MAC, server, client, dport, sport, (received, sent + len(data) & 0xFFFFFFFF), ACK),
+        tcp_frame(FORTH_MACS, client, server, sport, dport, (sent, received), PSH | ACK, data),
+        tcp_frame(BACK_MACS, server, client, dport, sport, (received, sent + len(data) & 0xFFFFFFFF), ACK),
     )
 
 
@@ -85,12 +97,12 @@ def syn_pair(index, flow, payload):
     client, server, sport, dport = flow
     sent, received = numbers(index)
     return (
-        tcp_frame(OUTSIDE_MAC + INSIDE_MAC, client, server, sport, dport, (sent, 0), SYN),
-        tcp_frame(INSIDE_MAC + OUTSIDE_MAC, server, client, dport, sport, (received, sent + 1 & 0xFFFFFFFF), SYN | ACK),
+        tcp_frame(FORTH_MACS, client, server, sport, dport, (sent, 0), SYN),
+        tcp_frame(BACK_MACS, server, client, dport, sport, (received, sent + 1 & 0xFFFFFFFF), SYN | ACK),
     )
 
 
-PAIRS = {"udp": udp_pair, "tcp": tcp_pair, "syn": syn_pair}
+PAIRS = {"udp": udp_pair, "summed": summed_pair, "tcp": tcp_pair, "syn": syn_pair}
 
 
 def make_pair(forth_path, back_path, count, payload_bytes=SMALLEST, kind="udp"):

@@ -14,9 +14,9 @@ found=$(
 	for page in "$man"/*.[1-8]; do
 		groff -mdoc -Tutf8 -ww -z "$page" 2>&1
 	done
-	# {"key", function} of the tables of keys
-	grep -o '{"[a-z_0-9]*", [a-z_0-9]*}' vnf/config_read.c | cut -d'"' -f2 | unknown "$man/sallyport.conf.5"
-	sed -n 's/.*X([A-Z_]*, "\([a-z_0-9]*\)", [0-9]*).*/\1/p' dataplane/session.h | unknown "$man/sallyport.conf.5"
-	sed -n 's/.*X([A-Z_]*, "\([a-z_0-9]*\)").*/\1/p' rules/policy.h | unknown "$man/sallyport.rules.5"
+	# SP_KEY…("key", …) of the tables of keys
+	grep -oh 'SP_KEY[A-Z_]*("[a-z_0-9]*"' vnf/config_*.c | cut -d'"' -f2 | unknown "$man/sallyport.conf.5"
+	sed -n 's/.*X([A-Z_]*, "\([a-z_0-9]*\)", [0-9]*).*/\1/p' dataplane/session.h dataplane/routing.h | unknown "$man/sallyport.conf.5"
+	sed -n 's/.*X([A-Z_]*, "\([a-z_0-9]*\)").*/\1/p' rules/policy.h rules/nat.h | unknown "$man/sallyport.rules.5"
 )
 [ -z "$found" ] || { echo "$found"; exit 1; }

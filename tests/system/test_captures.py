@@ -127,8 +127,8 @@ def test_trace_tells_the_stages(lab):
     lab.wait_drops("default", before)
     finish(lab, capture)
     comments = [p["frame.comment"] for p in download(lab, capture)]
-    assert [c for c in comments if c.endswith("trace [parse: ipv4 udp; egress: by out; session: miss; classify: rule 12, session opened (udp_new)]")]
-    assert [c for c in comments if c.endswith("trace [parse: ipv4 udp; egress: by in; session: hit as reply (udp_new) of rule 12; state: udp_replied]")]
+    assert [c for c in comments if c.endswith("trace [parse: ipv4 udp; session: miss; egress: by out; classify: rule 12, session opened (udp_new)]")]
+    assert [c for c in comments if c.endswith("trace [parse: ipv4 udp; session: hit as reply (udp_new) of rule 12; state: udp_replied; egress: by in]")]
     assert [c for c in comments if "drop reason=default" in c and c.endswith("classify: the default, dropped default]")]
     assert not [c for c in comments if c.startswith("rx")]
 
@@ -314,6 +314,6 @@ def test_sallyctl_capture(lab):
 
 def test_stage_cycles_are_told(lab):
     stages = lab.api("GET", "/v1/workers")[1]["workers"][0]["stages"]
-    assert list(stages) == ["parse", "fragment", "owner", "egress", "session", "state", "classify", "inspect", "forward", "finish"]
+    assert list(stages) == ["parse", "fragment", "owner", "session", "state", "egress", "classify", "inspect", "forward", "finish"]
     assert all(cycles > 0 for cycles in stages.values())
     assert 'sallyport_worker_stage_cycles_total{worker="0",stage="parse"}' in lab.api("GET", "/metrics")[1]

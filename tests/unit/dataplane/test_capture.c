@@ -221,16 +221,16 @@ static void trace_tells_each_stage(void **unused)
 	start("tcp", SP_CAPTURE_TX | SP_CAPTURE_DROP, true, 256);
 	lab_send_tcp(IN, &flow, SYN, NULL);
 	lab_run();
-	trace_is("parse: ipv4 tcp; egress: by out; session: miss; classify: rule 10, session opened (tcp_syn_sent)");
+	trace_is("parse: ipv4 tcp; session: miss; egress: by out; classify: rule 10, session opened (tcp_syn_sent)");
 	lab_send_tcp(OUT, &flow, SYN | ACK, NULL);
 	lab_run();
-	trace_is("parse: ipv4 tcp; egress: by in; session: hit as reply (tcp_syn_sent) of rule 10; state: tcp_syn_received");
+	trace_is("parse: ipv4 tcp; session: hit as reply (tcp_syn_sent) of rule 10; state: tcp_syn_received; egress: by in");
 	lab_send_tcp(IN, &other, SYN, NULL);
 	lab_run();
-	trace_is("parse: ipv4 tcp; egress: by out; session: miss; classify: the default, dropped default");
+	trace_is("parse: ipv4 tcp; session: miss; egress: by out; classify: the default, dropped default");
 	lab_send_tcp(IN, &other, SYN | FIN, NULL);
 	lab_run();
-	trace_is("parse: ipv4 tcp; egress: by out; session: miss; state: dropped tcp_flags");
+	trace_is("parse: ipv4 tcp; session: miss; state: dropped tcp_flags");
 	nothing_more(0);
 	stop();
 }

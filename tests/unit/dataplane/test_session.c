@@ -33,7 +33,8 @@ static void wrong_configurations_are_refused(void **unused)
 
 static void memory_is_within_its_bounds(void **unused)
 {
-	const size_t fixed = sizeof(struct sp_sessions), extensions = sizeof(struct sp_session_inspect) + sizeof(struct sp_session_tcp);
+	const size_t fixed = sizeof(struct sp_sessions);
+	const size_t extensions = sizeof(struct sp_session_inspect) + sizeof(struct sp_session_tcp) + sizeof(struct sp_session_nat);
 	struct sp_sessions *only4 = table_of(100000, 64), *only6 = table_of(64, 100000);
 	(void)unused;
 

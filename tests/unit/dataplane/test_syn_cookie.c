@@ -30,6 +30,18 @@ static void siphash_gives_the_published_values(void **unused)
 	assert_true(sp_siphash(key, words, 4) == 0x7127512f72f27cceu);
 }
 
+/* Fewer rounds, by what CPython's hash (SipHash-1-3) says of the same bytes under its key of zeros (PYTHONHASHSEED=0). */
+static void siphash_1_3_gives_the_values_of_cpython(void **unused)
+{
+	const uint64_t key[2] = {0, 0};
+	const uint64_t words[3] = {0x0706050403020100u, 0x0f0e0d0c0b0a0908u, 0x1716151413121110u};
+	(void)unused;
+
+	assert_true(sp_siphash_rounds(key, words, 1, 1, 3) == 0xead411e67ebe2eeau);
+	assert_true(sp_siphash_rounds(key, words, 2, 1, 3) == 0x8972188433a5c5b7u);
+	assert_true(sp_siphash_rounds(key, words, 3, 1, 3) == 0x31185a47af932f3au);
+}
+
 /* Every set of options comes back, the segment size as the next smaller of the table. */
 static void options_come_back(void **unused)
 {
@@ -206,6 +218,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(siphash_gives_the_published_values),
+		cmocka_unit_test(siphash_1_3_gives_the_values_of_cpython),
 		cmocka_unit_test(options_come_back),
 		cmocka_unit_test(cookies_age),
 		cmocka_unit_test(cookies_are_of_one_client),

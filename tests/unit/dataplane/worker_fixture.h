@@ -23,6 +23,8 @@
 #include <string.h>
 
 #include "dataplane/alloc.h"
+#include "dataplane/kernel_way.h"
+#include "dataplane/nat.h"
 #include "dataplane/stages.h"
 #include "rules/read.h"
 #include "tests/unit/support/eal.h"
@@ -59,6 +61,7 @@ struct lab_options {
 	struct sp_fragments_config fragments; /* of all workers; zero: defaults */
 	struct sp_flood_config floods;
 	struct sp_pressure_config pressure;
+	void (*prepare)(struct sp_dataplane *); /* when ports are there and workers are not: route mode (route_fixture.h) */
 };
 
 struct lab {
@@ -108,6 +111,7 @@ static inline struct sp_live *lab_swap(const char *text)
 	ruleset->on_change = lab.on_change;
 	live = sp_live_create(ruleset, lab.dataplane->n_workers);
 	assert_non_null(live);
+	assert_int_equal(sp_nat_attach(lab.dataplane, live), 0);
 	sp_live_follow(live, old);
 	__atomic_store_n(&lab.dataplane->live, live, __ATOMIC_RELEASE);
 	return old;
@@ -170,8 +174,11 @@ static inline void lab_free(void)
 	for (unsigned int w = 0; w < dataplane->n_workers; w++)
 		sp_worker_free(dataplane->workers[w]);
 	sp_live_free(dataplane->live);
+	sp_nat_free(dataplane->nat);
 	sp_limit_table_free(dataplane->limits);
 	sp_rule_table_free(&dataplane->rule_table);
+	sp_kernel_ports_free(dataplane);
+	sp_routing_free(dataplane->routing);
 	sp_free(dataplane->qsbr);
 	sp_free(dataplane);
 	lab.dataplane = NULL;
@@ -271,6 +278,8 @@ static inline void lab_start(const struct lab_options *options, const char *rule
 	dataplane->n_ports = options->n_ports != 0 ? options->n_ports : 2;
 	for (unsigned int p = 0; p < dataplane->n_ports; p++)
 		lab_port(p, options->tx_ring != 0 ? options->tx_ring : LAB_RING);
+	if (options->prepare != NULL)
+		options->prepare(dataplane);
 	lab_workers(options);
 	lab_rules(rules);
 }

@@ -13,7 +13,7 @@ static void wrong_requests_are_problems(void **state)
 		{"GET", "/v1", "", NULL, 404, "no-such-resource"},
 		{"GET", "/v1/status/", "", NULL, 404, "no-such-resource"},
 		{"GET", "/v1/rules/1/2", "", NULL, 404, "no-such-resource"},
-		{"GET", "/v1/nat", "", NULL, 404, "no-such-resource"},
+		{"GET", "/v1/nothing", "", NULL, 404, "no-such-resource"},
 		{"GET", "/../etc/passwd", "", NULL, 404, "no-such-resource"},
 		{"GET", "/v1/rules/", "", NULL, 404, "no-such-resource"},
 		{"GET", "/v1/rules/11", "", NULL, 404, "no-such-rule"},

@@ -113,6 +113,33 @@ static void rules_as_text_are_the_file(void **state)
 	answer_free(&answer);
 }
 
+static void nat_is_listed_and_explained(void **state)
+{
+	static const char rules[] =
+		RULES_OF("\"20 allow tcp to 192.0.2.80 dport 8080\"") "nat = ( { id = 7; type = \"destination\"; name = \"web\"; "
+								      "dst = \"203.0.113.1\"; dport = 80; address = \"192.0.2.80\"; port = "
+								      "8080; } );\n";
+	json_t *json, *entry;
+
+	(void)state;
+	json_decref(call("PUT", "/v1/rules", "", rules, 200));
+	json = get("/v1/rules");
+	assert_int_equal(json_array_size(json_object_get(json, "nat")), 1);
+	entry = json_array_get(json_object_get(json, "nat"), 0);
+	assert_int_equal(integer(entry, "id"), 7);
+	assert_int_equal(integer(entry, "line"), 6);
+	assert_string_equal(string(entry, "type"), "destination");
+	assert_string_equal(string(json_object_get(entry, "fields"), "port"), "8080");
+	json_decref(json);
+	json = call("POST", "/v1/explain", "", "tcp 198.51.100.1:1 > 203.0.113.1:80", 200);
+	assert_string_equal(string(json, "verdict"), "allow");
+	entry = json_object_get(json_object_get(json, "nat"), "destination");
+	assert_string_equal(string(entry, "address"), "192.0.2.80");
+	assert_int_equal(integer(entry, "port"), 8080);
+	assert_non_null(strstr(string(entry, "text"), "the destination becomes 192.0.2.80:8080"));
+	json_decref(json);
+}
+
 static void explain_answers_from_the_rules_in_force(void **state)
 {
 	static const char packet[] = "tcp 10.1.2.3:40000 > 192.0.2.10:443 from inside to outside";
@@ -378,6 +405,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(rules_show_text_fields_and_hits, setup, teardown),
 		cmocka_unit_test_setup_teardown(rules_as_text_are_the_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(explain_answers_from_the_rules_in_force, setup_running, teardown),
+		cmocka_unit_test_setup_teardown(nat_is_listed_and_explained, setup_running, teardown),
 		cmocka_unit_test_setup_teardown(metrics_are_well_formed, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_description_is_served, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_described_exists, setup, teardown),

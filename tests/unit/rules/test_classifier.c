@@ -182,7 +182,9 @@ static uint32_t random_zones(void)
 	if (chance(40))
 		return SP_ZONE_ANY;
 	for (uint32_t i = chance(75) ? 1 : 1 + rnd(4); i > 0; i--)
-		zones |= 1u << (chance(80) ? rnd(4) : rnd(32));
+		zones |= 1u << (chance(80) ? rnd(4) : rnd(SP_ZONES_MAX));
+	if (chance(20)) /* named in neither: as rules look when one zone is the firewall itself */
+		zones = SP_ZONE_ANY & ~(1u << rnd(4));
 	return zones;
 }
 
@@ -218,6 +220,9 @@ static struct sp_policy *random_policy(size_t n_rules, size_t n_sets, uint32_t p
 
 	assert_non_null(policy);
 	policy->file = "random.rules";
+	policy->zones.n = SP_ZONES_MAX;
+	if (chance(70)) /* a router's, with the zone of the firewall itself wherever it came to stand */
+		strcpy(policy->zones.name[chance(50) ? rnd(5) : rnd(SP_ZONES_MAX)], "self");
 	policy->rules = sp_policy_alloc(policy, (n_rules + 1) * sizeof(*policy->rules));
 	policy->addrsets = sp_policy_alloc(policy, n_sets * sizeof(*policy->addrsets));
 	assert_true(policy->rules != NULL && policy->addrsets != NULL);
@@ -266,7 +271,7 @@ static uint8_t random_zone(uint32_t zones)
 	if (chance(10))
 		return SP_MATCH_NO_ZONE;
 	if (zones == SP_ZONE_ANY || chance(20))
-		return (uint8_t)rnd(chance(80) ? 5 : 32);
+		return (uint8_t)rnd(chance(80) ? 5 : SP_ZONES_MAX);
 	return (uint8_t)__builtin_ctz(zones);
 }
 
@@ -524,18 +529,19 @@ static void a_port_without_zone_meets_only_rules_without_zones(void **unused)
 	struct sp_classifier *classifier;
 
 	(void)unused;
-	for (size_t i = 0; i < 39; i++) { /* every zone but the last is named, then all but none */
-		policy->rules[i].from = i < 20 ? UINT32_MAX >> 1 : SP_ZONE_ANY;
-		policy->rules[i].to = i < 20 ? SP_ZONE_ANY : 1u << i % 32;
+	for (size_t i = 0; i < 39; i++) { /* every zone is named on one side, then one on the other */
+		policy->rules[i].from = i < 20 ? SP_ZONE_ANY & ~SP_ZONE_NONE : SP_ZONE_ANY & ~1u;
+		policy->rules[i].to = i < 20 ? SP_ZONE_ANY : 1u << i % SP_ZONES_MAX;
 	}
 	classifier = build(policy);
 	assert_int_equal(lookup_one(classifier, &match, 0), 0);
 	match.from = match.to = SP_MATCH_NO_ZONE;
 	assert_int_equal(lookup_one(classifier, &match, 0), 39);
-	match.from = 31;
-	assert_int_equal(lookup_one(classifier, &match, 0), 39);
-	match.to = 31;
-	assert_int_equal(lookup_one(classifier, &match, 0), 31);
+	match.to = 30;
+	assert_int_equal(lookup_one(classifier, &match, 0), 30);
+	match.from = 0;
+	match.to = SP_MATCH_NO_ZONE;
+	assert_int_equal(lookup_one(classifier, &match, 0), 0);
 	sp_classifier_free(classifier);
 	sp_policy_free(policy);
 }

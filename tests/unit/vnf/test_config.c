@@ -227,8 +227,7 @@ static const struct {
 } bad[] = {
 	{"", 0, "no ports"},
 	{"ports = ();", 0, "no ports"},
-	{"mode = \"route\";\n" PAIR, 1, "not supported yet"},
-	{"mode = \"bridge\";\n" PAIR, 1, "must be \"wire\""},
+	{"mode = \"bridge\";\n" PAIR, 1, "must be \"wire\" or \"route\""},
 	{"mode = 1;\n" PAIR, 1, "must be a string"},
 	{PAIR "\npol = \"busy\";\n", 6, "did you mean \"poll\""},
 	{PAIR "zzzzzzzz = 1;\n", 5, "unknown key"},
@@ -372,7 +371,7 @@ static void test_zone_count(void **state)
 
 	(void)state;
 	assert_non_null(text);
-	for (int zones = 32; zones <= 33; zones++) {
+	for (int zones = SP_ZONES_MAX; zones <= SP_ZONES_MAX + 1; zones++) {
 		struct sp_config *config;
 
 		used = (size_t)sprintf(text, "ports = ( { name = \"a\"; device = \"net_null0\"; peer = \"b\"; },\n"
@@ -382,12 +381,12 @@ static void test_zone_count(void **state)
 				text + used, ",\n{ name = \"v%d\"; parent = \"a\"; vlan = %d; zone = \"z%d\"; }", i, i + 1, i);
 		sprintf(text + used, ");\n");
 		config = read_text(text, &diags);
-		if (zones == 32) {
+		if (zones == SP_ZONES_MAX) {
 			assert_non_null(config);
-			assert_int_equal(config->zones.n, 32);
+			assert_int_equal(config->zones.n, SP_ZONES_MAX);
 		} else {
 			assert_null(config);
-			assert_non_null(strstr(diags.v[0].text, "more than 32 zones"));
+			assert_non_null(strstr(diags.v[0].text, "let ports share zones"));
 		}
 		sp_config_free(config);
 	}
@@ -403,6 +402,9 @@ static void test_kind_of_file(void **state)
 	} files[] = {
 		{PAIR, true},
 		{"mode = \"wire\";", true},
+		{"route = { max4 = 2000; };", true},
+		{"fragments = { };", true},
+		{"captures = { };", true},
 		{"rules = \"x.rules\"; ports = ();", true},
 		{"# ports = 1\nversion = 1; rules = ();", false},
 		{"rules = ( \"10 allow\" );", false},
