@@ -213,7 +213,7 @@ FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_OUT := build/clang-fuzz/tests/fuzz
 FUZZ_SUPPORT = $(OUT)/tests/unit/support/frames.o $(OUT)/tests/unit/support/eal.o
 
-$(OUT)/tests/fuzz/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(FUZZ_SUPPORT) $(OUT)/libdataplane.a $(OUT)/librules.a
+$(OUT)/tests/fuzz/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(FUZZ_SUPPORT) $(OUT)/libmgmt.a $(OUT)/libdataplane.a $(OUT)/librules.a
 	@echo '  link $@'
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 

@@ -77,7 +77,7 @@ unsigned int sp_kernel_poll(struct sp_worker *worker)
 		memcpy(worker->burst.mbuf, &mbufs[start], (i - start) * sizeof(mbufs[0]));
 		worker->burst.n = i - start;
 		sp_burst_measure(&worker->burst);
-		sp_worker_burst(worker, &dataplane->kernel_ports[mbufs[start]->port], false);
+		sp_worker_burst(worker, &dataplane->kernel_ports[mbufs[start]->port], 0);
 		start = i;
 	}
 	return n;

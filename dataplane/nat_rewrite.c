@@ -17,35 +17,68 @@
 #define PROTO_DCCP    33  /* RFC 4340: the checksum stands where UDP's does */
 #define PROTO_UDPLITE 136 /* RFC 3828 */
 
-/* The sum of what changes: source and destination addresses. */
-static inline uint64_t sum_addresses(const struct sp_key *key)
+/* Both halves of a word of addresses. */
+static inline uint64_t halves(uint64_t word)
 {
-	return sp_checksum_add(0, &key->v4, key->family == SP_FAMILY_IPV4 ? sizeof(key->v4) : sizeof(key->v6));
+	return (word & UINT32_MAX) + (word >> 32);
 }
 
-static inline uint64_t sum_ports(const struct sp_key *key)
+/*
+ * RFC 1624 3 eqn. 3 for a running sum of what changed, ~m + m', below 2^48. A word added to itself with its halves swapped has their sum,
+ * carry included, in the upper half.
+ */
+static inline uint16_t mended(uint16_t checksum, uint64_t change)
 {
-	return (uint64_t)key->sport + key->dport;
+	uint32_t half;
+
+	change += (uint16_t)~checksum;
+	half = (uint32_t)((change + (change << 32 | change >> 32)) >> 32);
+	return (uint16_t) ~((half + (half << 16 | half >> 16)) >> 16);
 }
 
-static inline void mend(uint8_t *checksum, uint64_t old, uint64_t new)
+/*
+ * What a change adds to a sum of 16-bit words: new words and the complements of old ones (RFC 1624 3, eqn. 3). In memory order, carries not
+ * folded; below 2^40, so that a few more can be added.
+ */
+static inline uint64_t delta_sums(uint64_t old, uint64_t new)
 {
-	const uint16_t mended = sp_checksum_mend(sp_read_u16(checksum), old, new);
+	return (uint64_t)sp_checksum_fold(new) + (uint16_t)~sp_checksum_fold(old);
+}
 
-	memcpy(checksum, &mended, sizeof(mended));
+static inline uint64_t delta_addresses(const struct sp_key *from, const struct sp_key *to)
+{
+	uint64_t old, new;
+
+	if (unlikely(from->family != SP_FAMILY_IPV4))
+		return delta_sums(sp_checksum_add(0, &from->v6, sizeof(from->v6)), sp_checksum_add(0, &to->v6, sizeof(to->v6)));
+	memcpy(&old, &from->v4, sizeof(old));
+	memcpy(&new, &to->v4, sizeof(new));
+	old = ~old;
+	return (new &UINT32_MAX) + (new >> 32) + (old & UINT32_MAX) + (old >> 32);
+}
+
+static inline uint64_t delta_ports(const struct sp_key *from, const struct sp_key *to)
+{
+	return (uint64_t)to->sport + to->dport + (uint16_t)~from->sport + (uint16_t)~from->dport;
+}
+
+static inline void mend(uint8_t *checksum, uint64_t delta)
+{
+	const uint16_t after = mended(sp_read_u16(checksum), delta);
+
+	memcpy(checksum, &after, sizeof(after));
 }
 
 /* 0 says that there is none: it stays so, and is never made (RFC 768). */
-static inline void mend_udp(uint8_t *checksum, uint64_t old, uint64_t new)
+static inline void mend_udp(uint8_t *checksum, uint64_t delta)
 {
-	uint16_t mended = sp_read_u16(checksum);
+	uint16_t after;
 
-	if (mended == 0)
+	if (sp_read_u16(checksum) == 0)
 		return;
-	mended = sp_checksum_mend(mended, old, new);
-	if (mended == 0)
-		mended = 0xffff;
-	memcpy(checksum, &mended, sizeof(mended));
+	after = mended(sp_read_u16(checksum), delta);
+	after |= (uint16_t) - (after == 0);
+	memcpy(checksum, &after, sizeof(after));
 }
 
 static inline bool same_ports(const struct sp_key *a, const struct sp_key *b)
@@ -78,37 +111,37 @@ static inline uint32_t l4_bytes(uint8_t proto)
 	}
 }
 
-/* Ports or identifier, and the checksum; SCTP's is the caller's. `have`: bytes of layer 4 at hand, as many as l4_bytes says or (of a quoted
- * packet) fewer. */
-static inline void write_l4(uint8_t *l4, uint32_t have, const struct sp_key *from, const struct sp_key *to)
+/*
+ * Ports or identifier, and the checksum; SCTP's is the caller's. `have`: bytes of layer 4 at hand, as many as l4_bytes says or (of a quoted
+ * packet) fewer. `delta`: of the addresses.
+ */
+static inline void write_l4(uint8_t *l4, uint32_t have, const struct sp_key *from, const struct sp_key *to, uint64_t delta)
 {
-	const uint64_t old = sum_addresses(from), new = sum_addresses(to);
-
 	switch (from->proto) {
 	case IPPROTO_TCP:
 		memcpy(l4, to, 2 * sizeof(to->sport));
 		if (likely(have >= TCP_SUM_OFFSET + 2))
-			mend(l4 + TCP_SUM_OFFSET, old + sum_ports(from), new + sum_ports(to));
+			mend(l4 + TCP_SUM_OFFSET, delta + delta_ports(from, to));
 		break;
 	case IPPROTO_UDP:
 		memcpy(l4, to, 2 * sizeof(to->sport));
-		mend_udp(l4 + SP_UDP_CHECKSUM_OFFSET, old + sum_ports(from), new + sum_ports(to));
+		mend_udp(l4 + SP_UDP_CHECKSUM_OFFSET, delta + delta_ports(from, to));
 		break;
 	case IPPROTO_SCTP:
 		memcpy(l4, to, 2 * sizeof(to->sport));
 		break;
 	case PROTO_DCCP:
 	case PROTO_UDPLITE:
-		mend(l4 + SP_UDP_CHECKSUM_OFFSET, old, new);
+		mend(l4 + SP_UDP_CHECKSUM_OFFSET, delta);
 		break;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
 		if (sp_nat_proto_of(from) == SP_NAT_PROTO_ICMP)
 			memcpy(l4 + SP_ICMP_ID_OFFSET, &to->sport, sizeof(to->sport));
 		if (is_icmp6(from))
-			mend(l4 + ICMP_SUM_OFFSET, old + from->sport, new + to->sport);
+			mend(l4 + ICMP_SUM_OFFSET, delta + to->sport + (uint16_t)~from->sport);
 		else if (from->family == SP_FAMILY_IPV4 && from->proto == IPPROTO_ICMP)
-			mend(l4 + ICMP_SUM_OFFSET, from->sport, to->sport);
+			mend(l4 + ICMP_SUM_OFFSET, (uint64_t)to->sport + (uint16_t)~from->sport);
 		break;
 	default:
 		break;
@@ -116,11 +149,11 @@ static inline void write_l4(uint8_t *l4, uint32_t have, const struct sp_key *fro
 }
 
 /* Both addresses of an IP header, and its checksum. */
-static inline void write_ip(uint8_t *ip, const struct sp_key *from, const struct sp_key *to)
+static inline void write_ip(uint8_t *ip, const struct sp_key *from, const struct sp_key *to, uint64_t delta)
 {
 	if (likely(from->family == SP_FAMILY_IPV4)) {
 		memcpy(ip + SP_IPV4_SRC_OFFSET, &to->v4, sizeof(to->v4));
-		mend(ip + SP_IPV4_SUM_OFFSET, sum_addresses(from), sum_addresses(to));
+		mend(ip + SP_IPV4_SUM_OFFSET, delta);
 	} else {
 		memcpy(ip + SP_IPV6_SRC_OFFSET, &to->v6, sizeof(to->v6));
 	}
@@ -195,20 +228,59 @@ static __rte_noinline void rewrite_rare(struct sp_worker *worker, unsigned int i
 	struct sp_burst *burst = &worker->burst;
 	const struct sp_packet *packet = &burst->packet[i];
 	const struct sp_key *from = &packet->key, *to = &burst->leaves[i];
+	const uint64_t delta = delta_addresses(from, to);
 
 	if (from->family == SP_FAMILY_IPV6 && packet->l4_off > packet->l3_off + SP_IPV6_BYTES && is_source_routed(bytes, packet)) {
 		sp_burst_drop(burst, i, SP_DROP_NAT_UNTRANSLATABLE);
 		return;
 	}
 	if (from->proto != IPPROTO_SCTP) {
-		write_l4(bytes + packet->l4_off, l4_bytes(from->proto), from, to);
+		write_l4(bytes + packet->l4_off, l4_bytes(from->proto), from, to, delta);
 	} else if (!same_ports(from, to) && !write_sctp(burst->mbuf[i], bytes, packet, to)) {
 		sp_burst_drop(burst, i, SP_DROP_NAT_UNTRANSLATABLE);
 		return;
 	}
 	/* Each piece of a datagram gets its addresses when it leaves. */
 	if (!(burst->datagrams >> i & 1))
-		write_ip(bytes + packet->l3_off, from, to);
+		write_ip(bytes + packet->l3_off, from, to, delta);
+}
+
+/* TCP and UDP over IPv4, by one sum of the change for both checksums: the same bytes as write_l4 and write_ip write. */
+static inline void rewrite_ipv4(uint8_t *ip, uint8_t *l4, const struct sp_key *from, const struct sp_key *to)
+{
+	uint8_t *l4_sum = l4 + (from->proto == IPPROTO_TCP ? TCP_SUM_OFFSET : SP_UDP_CHECKSUM_OFFSET);
+	const uint16_t old = sp_read_u16(l4_sum);
+	uint64_t was, is, change;
+	uint32_t was_ports, is_ports;
+	uint16_t sum;
+
+	memcpy(&was, &from->v4, sizeof(was));
+	memcpy(&is, &to->v4, sizeof(is));
+	memcpy(&was_ports, from, sizeof(was_ports));
+	memcpy(&is_ports, to, sizeof(is_ports));
+	change = halves(~was) + halves(is);
+	sum = mended(sp_read_u16(ip + SP_IPV4_SUM_OFFSET), change);
+	memcpy(ip + SP_IPV4_SUM_OFFSET, &sum, sizeof(sum));
+	memcpy(ip + SP_IPV4_SRC_OFFSET, &is, sizeof(is));
+	memcpy(l4, &is_ports, sizeof(is_ports));
+	sum = mended(old, change + (uint32_t)~was_ports + is_ports);
+	if (from->proto == IPPROTO_UDP) {
+		sum = sum == 0 ? 0xffff : sum;
+		sum = old == 0 ? 0 : sum; /* no checksum stays none (RFC 768) */
+	}
+	memcpy(l4_sum, &sum, sizeof(sum));
+}
+
+/* Whether all that would be written lies in a segment that is this packet's alone, and is what rewrite_ipv4 knows. */
+static inline bool is_common4(const struct sp_burst *burst, unsigned int i)
+{
+	const struct sp_packet *packet = &burst->packet[i];
+	const struct rte_mbuf *mbuf = burst->mbuf[i];
+	const uint32_t need = packet->key.proto == IPPROTO_UDP ? SP_UDP_BYTES : TCP_SUM_OFFSET + 2;
+
+	return packet->key.family == SP_FAMILY_IPV4 && (packet->key.proto == IPPROTO_TCP || packet->key.proto == IPPROTO_UDP) &&
+	       packet->l4_off + need <= mbuf->data_len && !(mbuf->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) &&
+	       rte_mbuf_refcnt_read(mbuf) == 1 && !(burst->datagrams >> i & 1);
 }
 
 static inline void rewrite(struct sp_worker *worker, unsigned int i)
@@ -216,9 +288,15 @@ static inline void rewrite(struct sp_worker *worker, unsigned int i)
 	struct sp_burst *burst = &worker->burst;
 	const struct sp_packet *packet = &burst->packet[i];
 	const struct sp_key *from = &packet->key, *to = &burst->leaves[i];
-	uint32_t need = packet->l4_off + l4_bytes(from->proto);
+	uint32_t need;
 	uint8_t *bytes;
 
+	if (likely(is_common4(burst, i))) {
+		bytes = rte_pktmbuf_mtod(burst->mbuf[i], uint8_t *);
+		rewrite_ipv4(bytes + packet->l3_off, bytes + packet->l4_off, from, to);
+		return;
+	}
+	need = packet->l4_off + l4_bytes(from->proto);
 	/* What is shorter than the headers that would be written: an unknown protocol's few bytes. */
 	if (unlikely(need > burst->mbuf[i]->pkt_len)) {
 		sp_burst_drop(burst, i, SP_DROP_NAT_UNTRANSLATABLE);
@@ -228,8 +306,10 @@ static inline void rewrite(struct sp_worker *worker, unsigned int i)
 	if (unlikely(bytes == NULL))
 		return;
 	if (likely(packet->l4_off - packet->l3_off <= SP_IPV6_BYTES && from->proto != IPPROTO_SCTP && !(burst->datagrams >> i & 1))) {
-		write_l4(bytes + packet->l4_off, TCP_SUM_OFFSET + 2, from, to);
-		write_ip(bytes + packet->l3_off, from, to);
+		const uint64_t delta = delta_addresses(from, to);
+
+		write_l4(bytes + packet->l4_off, TCP_SUM_OFFSET + 2, from, to, delta);
+		write_ip(bytes + packet->l3_off, from, to, delta);
 		return;
 	}
 	rewrite_rare(worker, i, bytes);
@@ -276,7 +356,7 @@ static __rte_noinline void rewrite_error(struct sp_worker *worker, unsigned int 
 	const uint32_t l4 = quoted_l4(burst->mbuf[i], packet);
 	struct sp_key outer = {.family = from->family, .proto = v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6}, outer_to;
 	uint32_t have = l4 != 0 && l4 < end ? RTE_MIN(end - l4, l4_bytes(from->proto)) : 0, covered;
-	uint64_t before, after;
+	uint64_t before, after, delta;
 	uint8_t *bytes;
 
 	if (have < RTE_MIN(l4_bytes(from->proto), (uint32_t)SP_QUOTED_L4_BYTES)) {
@@ -300,13 +380,15 @@ static __rte_noinline void rewrite_error(struct sp_worker *worker, unsigned int 
 	}
 	/* The quoted headers begin at an even byte of the ICMP message, and what is written of them ends at one. */
 	covered = (l4 + have - quoted) & ~1u;
-	before = sp_checksum_add(v4 ? 0 : sum_addresses(&outer), bytes + quoted, covered);
+	before = sp_checksum_add(0, bytes + quoted, covered);
 	if (have != 0)
-		write_l4(bytes + l4, have, from, to);
-	write_ip(bytes + quoted, from, to);
-	after = sp_checksum_add(v4 ? 0 : sum_addresses(&outer_to), bytes + quoted, covered);
-	mend(bytes + packet->l4_off + ICMP_SUM_OFFSET, before, after);
-	write_ip(bytes + packet->l3_off, &outer, &outer_to);
+		write_l4(bytes + l4, have, from, to, delta_addresses(from, to));
+	write_ip(bytes + quoted, from, to, delta_addresses(from, to));
+	after = sp_checksum_add(0, bytes + quoted, covered);
+	/* ICMPv6 has a pseudo-header. */
+	delta = delta_addresses(&outer, &outer_to);
+	mend(bytes + packet->l4_off + ICMP_SUM_OFFSET, delta_sums(before, after) + (v4 ? 0 : delta));
+	write_ip(bytes + packet->l3_off, &outer, &outer_to, delta);
 }
 
 /* --- the stage
@@ -335,13 +417,14 @@ void sp_nat_rewrite_piece(struct sp_worker *worker, unsigned int i)
 
 	/* A copy made here, with its headers in the first segment: the join has read them there. */
 	assert(packet->l3_off + SP_IPV6_BYTES <= rte_pktmbuf_data_len(burst->mbuf[i]));
-	write_ip(rte_pktmbuf_mtod_offset(burst->mbuf[i], uint8_t *, packet->l3_off), &packet->key, &burst->leaves[i]);
+	write_ip(rte_pktmbuf_mtod_offset(burst->mbuf[i], uint8_t *, packet->l3_off), &packet->key, &burst->leaves[i],
+		delta_addresses(&packet->key, &burst->leaves[i]));
 }
 
 void sp_nat_rewrite_tcp(uint8_t *frame, unsigned int l3_off, const struct sp_key *from, const struct sp_key *to)
 {
 	const unsigned int l4_off = l3_off + (from->family == SP_FAMILY_IPV4 ? SP_IPV4_BYTES : SP_IPV6_BYTES);
 
-	write_l4(frame + l4_off, SP_TCP_BYTES, from, to);
-	write_ip(frame + l3_off, from, to);
+	write_l4(frame + l4_off, SP_TCP_BYTES, from, to, delta_addresses(from, to));
+	write_ip(frame + l3_off, from, to, delta_addresses(from, to));
 }

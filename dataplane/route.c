@@ -48,26 +48,22 @@ static inline bool is_going(const struct sp_burst *burst, unsigned int i)
 	return burst->verdict[i] == SP_VERDICT_GOING || burst->verdict[i] == SP_VERDICT_SETTLED;
 }
 
-/* Whether destination() is the key's own, of IPv4. */
-static inline bool is_common4(const struct sp_burst *burst, unsigned int i)
-{
-	return burst->packet[i].key.family == SP_FAMILY_IPV4 && burst->packet[i].kind == SP_KIND_FLOW && !(burst->translated >> i & 1);
-}
-
-/* look_up of a burst in which every packet goes on and is_common4. */
+/* look_up of a burst of IPv4 in which every packet goes on and none is an ICMP error; false, with nothing done, for any other. */
 static bool look_up_common4(struct sp_worker *worker)
 {
 	struct sp_burst *burst = &worker->burst;
 	uint32_t address[SP_BURST_MAX];
 	uint64_t ids[SP_BURST_MAX];
-	bool common = true;
 
 	for (unsigned int i = 0; i < burst->n; i++) {
-		address[i] = rte_be_to_cpu_32(burst->packet[i].key.v4.dst);
-		common = common && is_common4(burst, i) && is_going(burst, i) && burst->nexthop[i] == SP_NEXTHOP_ID_NONE;
+		const struct sp_packet *packet = &burst->packet[i];
+		const struct sp_key *key = burst->translated >> i & 1 ? &burst->leaves[i] : &packet->key;
+
+		if (packet->key.family != SP_FAMILY_IPV4 || packet->kind != SP_KIND_FLOW || !is_going(burst, i) ||
+			burst->nexthop[i] != SP_NEXTHOP_ID_NONE)
+			return false;
+		address[i] = rte_be_to_cpu_32(key->v4.dst);
 	}
-	if (!common)
-		return false;
 	sp_route_lookup4_burst(worker->dataplane->routing, address, ids, burst->n);
 	for (unsigned int i = 0; i < burst->n; i++)
 		burst->nexthop[i] = sp_nexthop_of_flow(worker->dataplane->routing, (uint32_t)ids[i], burst->packet[i].hash);
@@ -89,11 +85,6 @@ static void look_up(struct sp_worker *worker)
 
 		if (!is_going(burst, i) || burst->nexthop[i] != SP_NEXTHOP_ID_NONE)
 			continue;
-		if (likely(is_common4(burst, i))) {
-			address4[n4] = rte_be_to_cpu_32(burst->packet[i].key.v4.dst);
-			of4[n4++] = (uint8_t)i;
-			continue;
-		}
 		address = destination(burst, i, copy);
 		if (burst->packet[i].key.family == SP_FAMILY_IPV4) {
 			address4[n4] = rte_be_to_cpu_32(sp_read_u32(address));

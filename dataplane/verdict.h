@@ -142,7 +142,8 @@ enum sp_verdict {
 		"remove the blackhole route in Linux if it is not wanted")                                                                 \
 	X(ROUTE_PROHIBIT, "route_prohibit", "the route to the destination is a prohibit; the sender may have got an ICMP error",           \
 		"remove the prohibit route in Linux if it is not wanted")                                                                  \
-	X(ROUTE_NEIGHBOUR, "route_neighbour", "the next hop did not answer ARP or neighbour discovery",                                    \
+	X(ROUTE_NEIGHBOUR, "route_neighbour",                                                                                              \
+		"the next hop did not answer ARP or neighbour discovery, or not before the firewall stopped",                              \
 		"check that the host or gateway is up and on the link")                                                                    \
 	X(ROUTE_WAITING_FULL, "route_waiting_full", "too many packets wait for next hops whose MAC is not known yet",                      \
 		"look for a scan of a connected network, or raise the limits of waiting packets in the configuration")                     \

@@ -91,7 +91,8 @@ static void write_packets(const struct snapshot *s, FILE *out)
 	counter(out, "consumed_packets", "Packets that ended here by design.", s->stats.consumed);
 	counter(out, "rx_bytes", "Bytes taken from ports.", s->stats.rx_bytes);
 	counter(out, "tx_bytes", "Bytes sent by ports.", s->stats.tx_bytes);
-	gauge(out, "held_packets", "Packets on their way inside: rings, waiting fragments and transmit buffers.", (int64_t)s->held);
+	gauge(out, "held_packets", "Packets on their way inside: rings, fragments and others that wait, transmit buffers.",
+		(int64_t)s->held);
 	gauge(out, "fragment_delta_packets", "Packets made by fragmentation less those absorbed by reassembly.", s->stats.fragment_delta);
 	counter(out, "fragments", "Fragments that could be part of a datagram.", s->stats.fragments);
 	counter(out, "fragments_reassembled", "Datagrams put together from fragments.", s->stats.datagrams);

@@ -4,10 +4,12 @@
  */
 #include <rte_cycles.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "mgmt/defences.h"
 #include "mgmt/events.h"
+#include "mgmt/health.h"
 #include "mgmt/kernel/kernel.h"
 #include "mgmt/problem.h"
 #include "mgmt/publish.h"
@@ -95,6 +97,28 @@ static void add_kernel(json_t *array, const struct sp_kernel *kernel)
 	add(array, "tap-down", text);
 }
 
+/* One line for all entries of the nat list that have nobody to send new flows to. */
+static void add_backends(json_t *array, struct sp_mgmt *mgmt)
+{
+	struct sp_health_sum *sums = calloc(SP_NAT_MAX, sizeof(*sums));
+	size_t n = sums != NULL ? sp_health_sums(mgmt->health, sums, SP_NAT_MAX) : 0, first = n, entries = 0;
+	char text[192], more[64] = "";
+
+	for (size_t i = n; i-- > 0;)
+		if (sums[i].live == 0) {
+			first = i;
+			entries++;
+		}
+	if (entries > 1)
+		snprintf(more, sizeof(more), ", nor does any of %zu more entries", entries - 1);
+	if (entries != 0) {
+		snprintf(text, sizeof(text), "no backend of nat entry %u takes new flows%s; `sallyctl nat` says why", sums[first].entry,
+			more);
+		add(array, "no-backend", text);
+	}
+	free(sums);
+}
+
 json_t *sp_degraded_json(struct sp_mgmt *mgmt)
 {
 	const struct sp_dataplane *dataplane = mgmt->dataplane;
@@ -123,6 +147,7 @@ json_t *sp_degraded_json(struct sp_mgmt *mgmt)
 	}
 	if (mgmt->kernel != NULL)
 		add_kernel(array, mgmt->kernel);
+	add_backends(array, mgmt);
 	return array;
 }
 

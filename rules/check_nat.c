@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What is strange about the `nat` list and yet has a meaning: warnings, each with the entry's line. */
-#include <stdlib.h>
+#include "rules/nat.h"
+
 #include <string.h>
 
 #include "rules/cover.h"
-#include "rules/nat.h"
 #include "rules/self.h"
 
 #define FEW_RANGES         64

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The nat stages of an explanation: the destination before the rules are asked, the source when they have allowed. */
+#include "rules/explain_internal.h"
+
 #include <netinet/in.h>
 #include <string.h>
 
-#include "rules/explain_internal.h"
 #include "rules/names.h"
 #include "rules/self.h"
 

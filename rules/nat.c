@@ -2,8 +2,6 @@
 /* Which entry translates a packet, and the addresses that translate both ways. */
 #include "rules/nat.h"
 
-#include <string.h>
-
 #include "rules/miss.h"
 
 typedef unsigned __int128 u128;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "rules/nat.h"
+
 #include <jansson.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "rules/explain_internal.h"
-#include "rules/nat.h"
 
 static int set_text(json_t *object, const char *name, const char *text)
 {

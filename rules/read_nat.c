@@ -3,15 +3,15 @@
  * The `nat` list: each entry key by key, then what its type makes of the keys together. What an entry has in common with a rule (zones,
  * protocols, addresses, ports, log, names) is read by the setters of rules' fields, into a rule that only lives as long.
  */
+#include "rules/read_nat.h"
+
 #include <errno.h>
-#include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
 
 #include "rules/fields_internal.h"
 #include "rules/names.h"
 #include "rules/read_internal.h"
-#include "rules/read_nat.h"
 #include "rules/self.h"
 
 #define BIT(key)   (UINT32_C(1) << SP_NAT_KEY_##key)

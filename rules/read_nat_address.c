@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What an entry of `nat` translates to. */
+#include "rules/read_nat.h"
+
 #include <errno.h>
 #include <string.h>
 
-#include "rules/read_nat.h"
 #include "rules/sets.h"
 
 #define COUNT_MAX UINT32_C(0x10000) /* more than any entry may have */

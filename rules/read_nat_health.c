@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* How the servers of a destination entry are asked whether they live. */
+#include "rules/read_nat.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "rules/fields.h"
 #include "rules/names.h"
-#include "rules/read_nat.h"
 
 #define PATH_BYTES_MAX 1024
 #define HOST_BYTES_MAX 255

@@ -21,6 +21,7 @@
 #define SP_KLINK_SLOTS        1024 /* ifindex to link: four times SP_LINKS_MAX */
 #define SP_KADDRESSES_MAX     64   /* of one link, both families */
 #define SP_KOBJECTS_MAX       65536
+#define SP_KOBJECT_CHAINS     4096 /* all are walked whenever one changes */
 #define SP_KCONNECTED_MAX     1024
 #define SP_NETLINK_BUFFER     65536
 #define SP_MS_PER_SEC         1000
@@ -133,6 +134,7 @@ struct sp_knetlink {
 	struct mnl_socket *events, *dump, *asks;
 	enum sp_kstep step;
 	bool sweeping;    /* the step's dump is in, what it did not have goes */
+	bool lossy;       /* messages were lost: those in the socket are to be thrown away */
 	bool interrupted; /* Linux's table changed under the dump: it may lack something */
 	unsigned int tries;
 	uint64_t cursor;                      /* of the sweep */

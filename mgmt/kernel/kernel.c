@@ -182,7 +182,7 @@ struct sp_kernel *sp_kernel_make(struct sp_dataplane *dataplane, struct rte_memp
 	if (rc == 0)
 		rc = sp_map_init(&kernel->hopsets, SP_NEXTHOP_GROUPS_MAX + config->neighbours);
 	if (rc == 0)
-		rc = sp_map_init(&kernel->objects, SP_KOBJECTS_MAX);
+		rc = sp_map_init(&kernel->objects, SP_KOBJECT_CHAINS);
 	if (rc == 0)
 		rc = make_links(kernel);
 	if (rc == 0)

@@ -18,6 +18,7 @@
 
 #define EVENTS_BYTES (32 * 1024 * 1024) /* of messages that may wait in the socket */
 #define DUMP_BYTES   (1024 * 1024)
+#define DISCARD_MAX  4096 /* the same of messages that have lost their meaning */
 #define EVENTS_MAX   16   /* datagrams of one turn */
 #define TRIES_MAX    3    /* for a table that changes while it is read */
 #define SILENT_MS    5000 /* Linux says nothing more: begin anew */
@@ -142,6 +143,20 @@ static void overrun(struct sp_kernel *kernel, int error)
 	sp_count(&kernel->counters.overruns, 1);
 	sp_klog(kernel, "messages of Linux were lost (%s): all of its tables are read again", strerror(error));
 	sp_knetlink_want(kernel, 0);
+	kernel->netlink.lossy = true;
+}
+
+/*
+ * What waits in the socket is older than what was lost: it may make routes that are gone. And Linux puts nothing into the socket again
+ * before it is empty. So it is emptied; everything is read after that. True when it is empty.
+ */
+static bool discard_events(struct sp_kernel *kernel)
+{
+	for (unsigned int n = 0; n < DISCARD_MAX; n++)
+		if (recv(mnl_socket_get_fd(kernel->netlink.events), kernel->netlink.buffer, 1, MSG_DONTWAIT | MSG_TRUNC) < 0 &&
+			errno == EAGAIN)
+			return true;
+	return false;
 }
 
 static bool take_events(struct sp_kernel *kernel)
@@ -158,7 +173,7 @@ static bool take_events(struct sp_kernel *kernel)
 			break;
 		if (bytes < 0) {
 			overrun(kernel, (int)-bytes);
-			continue;
+			return true;
 		}
 		for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
 			sp_knetlink_take(kernel, message);
@@ -416,6 +431,9 @@ bool sp_knetlink_turn(struct sp_kernel *kernel)
 	take_refusals(kernel);
 	if (netlink->step != SP_KSTEP_IDLE) {
 		some = resync(kernel);
+	} else if (netlink->lossy) {
+		netlink->lossy = !discard_events(kernel);
+		return true;
 	} else {
 		some = take_events(kernel);
 		some |= take_dump(kernel); /* the rest of one that was given up */

@@ -53,10 +53,15 @@ static int attach(struct sp_klink *link, char *why, size_t why_size)
 /* MAC, MTU, and up. */
 static int set_up(const struct sp_klink *link, int fd, struct ifreq *request)
 {
-	request->ifr_hwaddr.sa_family = ARPHRD_ETHER;
-	memcpy(request->ifr_hwaddr.sa_data, link->link->mac, sizeof(link->link->mac));
-	if (ioctl(fd, SIOCSIFHWADDR, request) != 0)
+	if (ioctl(fd, SIOCGIFHWADDR, request) != 0)
 		return -1;
+	/* Not when it is the same: Linux would forget all neighbours of a TAP that it kept, permanent ones too. */
+	if (memcmp(request->ifr_hwaddr.sa_data, link->link->mac, sizeof(link->link->mac)) != 0) {
+		request->ifr_hwaddr.sa_family = ARPHRD_ETHER;
+		memcpy(request->ifr_hwaddr.sa_data, link->link->mac, sizeof(link->link->mac));
+		if (ioctl(fd, SIOCSIFHWADDR, request) != 0)
+			return -1;
+	}
 	request->ifr_mtu = link->link->mtu;
 	if (ioctl(fd, SIOCSIFMTU, request) != 0 || ioctl(fd, SIOCGIFFLAGS, request) != 0)
 		return -1;

@@ -16,6 +16,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import figures  # noqa: E402
 import flood  # noqa: E402
+import million  # noqa: E402
 import peers  # noqa: E402
 import plan  # noqa: E402
 import report  # noqa: E402
@@ -131,6 +132,7 @@ def print_results(results):
     print(f"\n{soak.text(results['soak'])}\n\n{report.peer_table(results['peers'])}\n")
     for line in map(flood.line, results["flood"]):
         print(line)
+    print(million.line(results["million"]))
     for line in aims(results["wire"]):
         print(line)
     for line in report.noise_lines(results):
@@ -157,6 +159,8 @@ def run(arguments, size):
             huge = huge_free_mb() >= need_mb
             run_wire(contenders, noise, machine, size, began + size.wire_until)
             run_memory(jobs, machine, began + size.memory_until)
+        progress(f"{million.COUNT:,} routes")
+        full = million.run(machine, size, contenders[0].capture, files.ten, began + size.million_until)
         progress("soak of the session table")
         soaked = soak.run(machine, size, began + size.soak_until)
         progress("downloads in a SYN flood")
@@ -165,7 +169,7 @@ def run(arguments, size):
         results = {
             "system": describe(machine, huge), "launches": size.launches, "windows": {"count": size.windows.count, "seconds": size.windows.seconds},
             "noise": {"clock_ghz": figures.summary(noise.clock_ghz), "ports": figures.summary(noise.wide), "stolen_percent": neighbours.stolen()},
-            "wire": figures.wire_results(contenders, machine.tsc_hz), "memory": memory_results(jobs), "soak": soaked, "flood": flooded,
+            "wire": figures.wire_results(contenders, machine.tsc_hz), "memory": memory_results(jobs), "soak": soaked, "flood": flooded, "million": full,
         }
     results["short"] = sum(job.short for job in jobs)
     results["peers"] = peers.rows(results)
@@ -186,7 +190,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--bin", required=True, help="folder of sallyport and tests/bench/micro")
     parser.add_argument("--out", required=True, help="folder for l3fwd, results.json and results.svg")
-    parser.add_argument("--quick", action="store_true", help="fewer contenders and launches, under two minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer contenders and launches, under three minutes")
     parser.add_argument("--repeat-check", action="store_true", help="run twice, and say which medians lie outside the other run's range")
     arguments = parser.parse_args()
     # An end by SIGTERM, too, takes what was started along and gives the huge pages back.
@@ -201,7 +205,7 @@ def main():
         results["again"] = again
     write_results(arguments.out, results)
     print(f"{arguments.out}/results.json  {arguments.out}/results.svg")
-    sys.exit(1 if any(e.get("error") and "cycles" not in e and "hit" not in e for e in results["wire"] + results["soak"]) else 0)
+    sys.exit(1 if any(e.get("error") and "cycles" not in e and "hit" not in e for e in results["wire"] + results["soak"] + [results["million"]]) else 0)
 
 
 if __name__ == "__main__":

@@ -263,12 +263,12 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
-def ask(folder, path):
+def told(folder, path):
     """What the firewall answers on its socket."""
     link = UnixConnection(f"{folder}/api.sock")
     try:
         link.request("GET", path)
-        return json.loads(link.getresponse().read())
+        return link.getresponse().read().decode()
     finally:
         link.close()
 
@@ -287,7 +287,7 @@ class Sallyport(Contender):
         return spawn(machine, [machine.program("sallyport"), "run", "-c", path], log)
 
     def counters(self, folder):
-        return ask(folder, "/v1/workers")["workers"][0]
+        return json.loads(told(folder, "/v1/workers"))["workers"][0]
 
 
 class Routed(Sallyport):
@@ -376,6 +376,9 @@ class MicroWire(Contender):
     def read(self, told, windows):
         if self.mode == "new" and any(w["opened"] < w["packets"] * FORWARDED_AT_LEAST for w in told["windows"]):
             raise BenchError(f"opened fewer sessions than packets: {told['windows']}")
+        packets = sum(w["packets"] for w in told["windows"])
+        if self.mode in ("whole", "answers") and told["dropped"] > packets * (1 - FORWARDED_AT_LEAST):
+            raise BenchError(f"dropped {told['dropped']} of {packets} packets")
         if self.mode in ("new", "answers"):
             self.note(told["stages"])
         cycles = [w["cycles"] / w["packets"] for w in told["windows"]]

@@ -24,6 +24,7 @@ static const char usage[] =
 	"  soak SESSIONS 4|6             a session table filled, hit and emptied; hits beside one of a thousand\n"
 	"  rematch RULES SESSIONS        sessions judged by new rules: first packets beside later ones, and the walk of `kill`\n"
 	"  flood GBIT                    what a SYN flood at 90 % of what a worker answers leaves of a download\n"
+	"  nat SESSIONS                  packets of established sessions, with and without translation\n"
 	"  noise                         the core's clock and ports at the moment\n"
 	"  wire CONFIG MODE WINDOWS MS [ROUTES]\n"
 	"                                a loop over the ports of a configuration; MODE io: receive and send; parse: that, and parse;\n"
@@ -153,7 +154,7 @@ int main(int argc, char **argv)
 		void (*measure)(json_t *out, const struct micro_options *options, int argc, char **argv);
 		int argc;
 	} commands[] = {{"acl", micro_acl, 2}, {"hash", micro_hash, 1}, {"scan", micro_scan, 2}, {"soak", micro_soak, 2},
-		{"rematch", micro_rematch, 2}, {"noise", micro_noise, 0}, {"flood", micro_flood, 1}};
+		{"rematch", micro_rematch, 2}, {"noise", micro_noise, 0}, {"flood", micro_flood, 1}, {"nat", micro_nat, 1}};
 	struct micro_options options = {.repeats = 5, .sample_ms = 50};
 	struct task task = {.options = &options};
 	unsigned int cpu = 1;

@@ -55,6 +55,7 @@ void micro_soak(json_t *out, const struct micro_options *options, int argc, char
 void micro_rematch(json_t *out, const struct micro_options *options, int argc, char **argv);
 void micro_noise(json_t *out, const struct micro_options *options, int argc, char **argv);
 void micro_flood(json_t *out, const struct micro_options *options, int argc, char **argv);
+void micro_nat(json_t *out, const struct micro_options *options, int argc, char **argv);
 
 /* The loop on a core of its own: `micro wire CONFIG MODE WINDOWS MS [ROUTES]`, MODE io, parse, new, whole or answers. Starts EAL by itself.
  * Returns an exit code. */

@@ -44,6 +44,7 @@ struct loop {
 	uint64_t ending_cycles; /* TSC spent on sessions' ends */
 	struct sp_key *answers; /* of the sessions that were learned */
 	size_t n_answers;
+	uint64_t dropped; /* in all windows */
 	struct window {
 		uint64_t packets, cycles, opened;
 	} window[WINDOWS_MAX];
@@ -105,7 +106,7 @@ static uint64_t turn_new(struct loop *loop)
 	burst->now = rte_rdtsc();
 	burst->now_ms = loop->now_ms += BURST_MS;
 	worker->live = __atomic_load_n(&loop->dataplane->live, __ATOMIC_ACQUIRE);
-	sp_worker_burst(worker, &loop->dataplane->ports[0], false);
+	sp_worker_burst(worker, &loop->dataplane->ports[0], 0);
 	for (unsigned int p = 0; p < loop->dataplane->n_ports; p++)
 		if (worker->tx[p].n > 0)
 			sp_tx_flush(worker, p);
@@ -133,7 +134,7 @@ static void take_first(struct loop *loop)
 	worker->burst.now = rte_rdtsc();
 	worker->burst.now_ms = (uint32_t)((worker->burst.now - loop->dataplane->tsc_start) / (loop->dataplane->tsc_hz / 1000));
 	worker->live = __atomic_load_n(&loop->dataplane->live, __ATOMIC_ACQUIRE);
-	sp_worker_burst(worker, &loop->dataplane->ports[0], false);
+	sp_worker_burst(worker, &loop->dataplane->ports[0], 0);
 	for (unsigned int p = 0; p < loop->dataplane->n_ports; p++)
 		if (worker->tx[p].n > 0)
 			sp_tx_flush(worker, p);
@@ -174,6 +175,15 @@ static int learn(void *arg)
 	return 0;
 }
 
+static uint64_t drops(const struct sp_worker *worker)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int r = 0; r < SP_DROP_COUNT; r++)
+		sum += worker->stats.drops[r];
+	return sum;
+}
+
 static int measure(void *arg)
 {
 	struct loop *loop = arg;
@@ -183,6 +193,7 @@ static int measure(void *arg)
 	loop->ending_cycles = 0;
 	memset(loop->worker->stats.stage_cycles, 0, sizeof(loop->worker->stats.stage_cycles));
 	loop->worker->stats.stage_packets = 0;
+	loop->dropped = -drops(loop->worker);
 	for (unsigned int w = 0; w < loop->windows; w++) {
 		uint64_t created = counters->created, begin = micro_cycles();
 
@@ -190,6 +201,7 @@ static int measure(void *arg)
 		loop->window[w].cycles = micro_cycles() - begin;
 		loop->window[w].opened = counters->created - created;
 	}
+	loop->dropped += drops(loop->worker);
 	return 0;
 }
 
@@ -264,7 +276,7 @@ static void print_windows(const struct loop *loop)
 	}
 	printf("], ");
 	print_stages(loop, packets);
-	printf("}\n");
+	printf(", \"dropped\": %lu}\n", loop->dropped);
 }
 
 static void run_on_worker(int (*function)(void *), struct loop *loop)

@@ -38,8 +38,9 @@ class Size:
         self.windows = Windows(3, 0.06) if quick else Windows(3, 0.08)
         self.soak_sessions, self.soak_launches = (1000000, 3) if quick else (10000000, 3)
         self.flood_samples = 11 if quick else 31
+        self.million_launches = 1 if quick else 3
         # Seconds after the start by which rounds of each kind stop, whatever is left.
-        self.wire_until, self.memory_until, self.soak_until = (62, 85, 105) if quick else (300, 440, 520)
+        self.wire_until, self.memory_until, self.soak_until, self.million_until = (100, 120, 135, 150) if quick else (420, 540, 600, 640)
 
 
 KINDS = {"udp": "", "summed": "UDP ", "tcp": "TCP ", "syn": "SYN "}

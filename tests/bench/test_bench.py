@@ -13,10 +13,13 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import figures  # noqa: E402
+import contenders  # noqa: E402
 import make_rules  # noqa: E402
+import million  # noqa: E402
 import peers  # noqa: E402
 import plan  # noqa: E402
 import report  # noqa: E402
+import routes  # noqa: E402
 import soak  # noqa: E402
 import traffic  # noqa: E402
 
@@ -55,7 +58,7 @@ def test_prefixes_have_no_host_bits():
 
 def test_every_rule_file_of_the_bench_is_valid(tmp_path):
     files = plan.Files(str(tmp_path), 50)
-    for path in (files.ten, files.tcp, files.bpf, files.inspect, files.crowded(100)):
+    for path in (files.ten, files.tcp, files.bpf, files.inspect, files.source, files.balanced, files.crowded(100)):
         done = sallyport("check", path)
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -103,6 +106,99 @@ def test_a_capture_answers_the_other(tmp_path):
         assert a[26:30] == b[30:34] and a[30:34] == b[26:30]
         assert struct.unpack("!HH", a[34:38]) == struct.unpack("!HH", b[34:38])[::-1]
         assert traffic.checksum(a[14:34]) == 0
+
+
+def test_udp_checksums_are_there_when_they_are_wanted(tmp_path):
+    files = plan.Files(str(tmp_path), 50)
+    for kind, there in (("udp", False), ("summed", True)):
+        capture = plan.Capture(str(tmp_path), kind, 50, kind=kind)
+        data = open(capture.forth, "rb").read()
+        sums = {data[24 + n * 76 + 16 + 40:24 + n * 76 + 16 + 42] for n in range(50)}
+        assert (sums == {b"\0\0"}) != there and (b"\0\0" in sums) != there
+        assert {p["verdict"] for p in verdicts(files.ten, capture.forth)["packets"]} == {"allow"}
+
+
+def addresses(network):
+    return {f"{network}.{third}.0/24" for third in range(256)}
+
+
+def test_routes_lead_to_both_networks_by_every_neighbour():
+    lines = [line.split() for line in routes.setup().splitlines()]
+    via = {line[2]: (line[4], line[6]) for line in lines if line[0] == "route"}
+    known = {(line[2], line[line.index("dev") + 1]) for line in lines if line[0] == "neigh"}
+    assert set(via) == addresses("198.18") | addresses("198.19") and set(via.values()) == known
+    assert len(known) == 2 * routes.NEIGHBOURS
+    assert {net for net, (_, link) in via.items() if link == "in"} == addresses("198.18")
+
+
+def test_l3fwd_has_the_same_routes():
+    rules = dict(line[1:].split() for line in routes.fib_rules().splitlines())
+    lines = [line.split() for line in routes.setup().splitlines() if line.startswith("route")]
+    assert rules == {line[2]: {"in": "0", "out": "1"}[line[6]] for line in lines}
+
+
+def test_other_routes_are_all_different_and_lead_nowhere_near():
+    lines = [line.split() for line in routes.others(3000)]
+    prefixes = {line[2] for line in lines}
+    assert len(prefixes) == 3000 and not any(p.startswith("198.") for p in prefixes)
+    assert [line.split()[2] for line in routes.others(million.COUNT)][-1].startswith("35.")
+
+
+class FakeMachine:
+    worker = 1
+
+
+@pytest.mark.parametrize("routed", [False, True])
+def test_configurations_of_both_modes_are_valid(tmp_path, routed):
+    capture, files = plan.Capture(str(tmp_path), "some", 10), plan.Files(str(tmp_path), 50)
+    path = tmp_path / "sallyport.conf"
+    path.write_text(contenders.configuration(FakeMachine, capture, files.ten, tmp_path / "api.sock", routed=routed))
+    done = sallyport("check", str(path))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("mode", ["whole", "answers", "new"])
+@pytest.mark.parametrize("rules", ["ten", "source", "balanced"])
+def test_the_routed_path_forwards_by_hand_made_routes(tmp_path, rules, mode):
+    """micro ends with an error when a route does not fit, or an answer cannot be made."""
+    capture, files = plan.Capture(str(tmp_path), "some", 300, kind="summed"), plan.Files(str(tmp_path), 50)
+    path = tmp_path / "sallyport.conf"
+    FakeMachine.worker = max(os.sched_getaffinity(0))
+    path.write_text(contenders.configuration(FakeMachine, capture, getattr(files, rules), tmp_path / "api.sock", routed=True))
+    done = micro("wire", str(path), mode, "1", "50", "1000")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["windows"][0]["packets"] > 0 and told["stages"]["forward"] > 0
+    if mode == "answers":
+        # Every packet belongs to a session: rules are not asked once.
+        assert told["dropped"] == 0
+
+
+def test_stages_are_those_of_the_time_between_two_looks():
+    before = {"rx": 100, "stages": {"parse": 50.0, "finish": 900.0}}
+    after = {"rx": 300, "stages": {"parse": 30.0, "finish": 304.0}}
+    assert contenders.stages_between(before, after) == pytest.approx({"parse": 20.0, "finish": 6.0})
+    assert contenders.stages_between({"rx": 0}, {"rx": 9}) is None and contenders.stages_between(after, after) is None
+
+
+class Row:
+    def __init__(self, name, capture, cycles, beside=None):
+        self.name, self.capture, self.beside, self.stages, self.error = name, capture, beside, [], None
+        self.launches = [{"cycles": c, "windows": [c], "share": 1.0} for c in cycles]
+
+
+class Traffic:
+    name, text = "small", "1,000 flows, 64 B"
+
+
+def test_routed_rows_stand_beside_fib_lookup_and_what_they_add_to():
+    wire = Row("sallyport established", Traffic, [100, 200, 300])
+    rows = [Row("l3fwd fib, 512 routes", Traffic, [50, 100, 150]), wire, Row("sallyport routed", Traffic, [130, 231, 332], wire)]
+    entries = figures.wire_results(rows, 1e9)
+    assert entries[2]["over_beside"]["median"] == 31 and entries[2]["beside"] == "sallyport established"
+    assert entries[2]["of_fib"]["median"] == pytest.approx(100 / 231)
+    assert "over_beside" not in entries[1] and "of_fib" not in entries[1]
+    assert "+31 (+30 to +32)" in report.routed_table(entries) and report.routed_table(entries[:2]) == ""
 
 
 def test_classifier_and_rte_acl_agree_on_every_key(tmp_path):

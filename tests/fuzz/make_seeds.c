@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Writes the seeds of fuzz_parse and fuzz_packet: make_seeds FOLDER makes FOLDER/fuzz_parse and FOLDER/fuzz_packet. They come from the
- * frames of the unit tests, so that a protocol added there is fuzzed here.
+ * Writes the seeds of fuzz_parse, fuzz_packet and fuzz_route into folders of these names: make_seeds FOLDER. They come from the frames of
+ * the unit tests, so that a protocol added there is fuzzed here.
  */
 #include <errno.h>
 #include <limits.h>
@@ -16,9 +16,13 @@
 #define PARSE_CHECKSUM_OFF 2
 #define PARSE_FIT          0x80 /* the length in the IP header follows the frame's */
 
-/* Control bits of fuzz_packet. */
+/* Control bits of fuzz_packet, and of fuzz_route from the second record on. */
 #define TURN         0x20 /* the worker turns behind this frame */
 #define CHECKSUM_OFF 0x80 /* in the first record, so that damage is not caught by the IPv4 header checksum */
+
+#define FROM_LINUX      0x40
+#define NEIGHBOURS_LOST 0x81
+#define NEIGHBOURS      0x80
 
 struct seed {
 	size_t len;
@@ -56,6 +60,14 @@ static int save(const char *folder, const char *target, const char *name, const 
 		return -errno;
 	rc = fwrite(seed->bytes, 1, seed->len, file) == seed->len ? 0 : -EIO;
 	return fclose(file) == 0 ? rc : -EIO;
+}
+
+/* For both targets of the packet path. */
+static int save_packets(const char *folder, const char *name, const struct seed *seed)
+{
+	int rc = save(folder, "fuzz_packet", name, seed);
+
+	return rc != 0 ? rc : save(folder, "fuzz_route", name, seed);
 }
 
 /* A session as it goes: to port 0 from inside, to port 1 back. */
@@ -150,10 +162,49 @@ static void add_association(struct seed *seed, uint8_t family)
 	}
 }
 
+/* What only a router does: no hop left, no route, too long, to itself, from Linux and back, a neighbour that comes and goes. */
+static void add_routed(struct seed *seed, uint8_t family)
+{
+	const bool v6 = family == 6;
+	const char *self = v6 ? "2001:db8:1::fe" : "192.0.2.254", *host = v6 ? "2001:db8:1::1" : "192.0.2.1";
+	const struct {
+		struct sp_frame_spec spec;
+		uint8_t control;
+	} steps[] = {
+		{{.proto = IPPROTO_UDP}, TURN},
+		{{.proto = IPPROTO_UDP, .ttl = 1}, TURN},
+		{{.proto = IPPROTO_UDP, .dst = v6 ? "2001:db8:99::1" : "10.9.9.9"}, TURN},
+		{{.proto = IPPROTO_UDP, .payload_len = 1400}, TURN},
+		{{.proto = IPPROTO_UDP, .dst = v6 ? "2001:db8:2::77" : "198.51.100.77"}, TURN},
+		{{.proto = v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP, .icmp_type = v6 ? 128 : 8, .dst = self}, TURN},
+		{{.src = self, .dst = host, .dport = 179}, TURN | FROM_LINUX},
+		{{.src = host, .dst = self, .sport = 179, .dport = 40000, .tcp_flags = 0x12}, TURN},
+		{{.proto = IPPROTO_UDP}, NEIGHBOURS_LOST},
+		{{.proto = IPPROTO_UDP}, TURN},
+		{{.proto = IPPROTO_UDP}, TURN | NEIGHBOURS},
+		{{.proto = IPPROTO_UDP, .src = v6 ? "2001:db8:1:1::5" : "192.0.2.200"}, TURN},
+		{{.proto = IPPROTO_UDP, .src = "203.0.113.7", .family = 4, .n_tags = 1, .tci = {100}}, TURN},
+	};
+
+	for (size_t i = 0; i < RTE_DIM(steps); i++) {
+		struct sp_frame_spec spec = steps[i].spec;
+		struct sp_frame frame;
+
+		if (spec.family == 0)
+			spec.family = family;
+		sp_frame_build(&frame, &spec);
+		if (!v6 && frame.len > 1400) {
+			frame.bytes[20] = 0; /* may be fragmented */
+			sp_frame_checksums(&frame);
+		}
+		add_record(seed, &frame, steps[i].control);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static struct seed seed, all;
-	static const char *const targets[] = {"fuzz_parse", "fuzz_packet"};
+	static const char *const targets[] = {"fuzz_parse", "fuzz_packet", "fuzz_route"};
 	char path[PATH_MAX];
 	struct sp_frame frame;
 	const char *name;
@@ -180,27 +231,32 @@ int main(int argc, char **argv)
 		seed.len = 0;
 		add_record(&seed, &frame, (uint8_t)((i & 6) | CHECKSUM_OFF));
 		add_record(&seed, &frame, TURN | 1);
-		rc = rc != 0 ? rc : save(argv[1], "fuzz_packet", name, &seed);
+		rc = rc != 0 ? rc : save_packets(argv[1], name, &seed);
 		add_record(&all, &frame, CHECKSUM_OFF);
 	}
-	rc = rc != 0 ? rc : save(argv[1], "fuzz_packet", "all of them", &all);
+	rc = rc != 0 ? rc : save_packets(argv[1], "all of them", &all);
 	for (uint8_t family = 4; rc == 0 && family <= 6; family += 2) {
 		seed.len = 0;
 		add_session(&seed, family, "abbbc");
-		rc = save(argv[1], "fuzz_packet", family == 4 ? "session4" : "session6", &seed);
+		rc = save_packets(argv[1], family == 4 ? "session4" : "session6", &seed);
 		seed.len = 0;
 		add_association(&seed, family);
-		rc = rc != 0 ? rc : save(argv[1], "fuzz_packet", family == 4 ? "association4" : "association6", &seed);
+		rc = rc != 0 ? rc : save_packets(argv[1], family == 4 ? "association4" : "association6", &seed);
 		seed.len = 0;
 		add_session(&seed, family, "an attack");
-		rc = rc != 0 ? rc : save(argv[1], "fuzz_packet", family == 4 ? "blocked4" : "blocked6", &seed);
+		rc = rc != 0 ? rc : save_packets(argv[1], family == 4 ? "blocked4" : "blocked6", &seed);
 		seed.len = 0;
 		add_fragments(&seed, family, 0, 0, false);
 		add_fragments(&seed, family, 0, 32, true);
-		rc = rc != 0 ? rc : save(argv[1], "fuzz_packet", family == 4 ? "fragments4" : "fragments6", &seed);
+		rc = rc != 0 ? rc : save_packets(argv[1], family == 4 ? "fragments4" : "fragments6", &seed);
 		seed.len = 0;
 		add_fragments(&seed, family, 24, 16, false);
-		rc = rc != 0 ? rc : save(argv[1], "fuzz_packet", family == 4 ? "overlap4" : "overlap6", &seed);
+		rc = rc != 0 ? rc : save_packets(argv[1], family == 4 ? "overlap4" : "overlap6", &seed);
+	}
+	for (uint8_t family = 4; rc == 0 && family <= 6; family += 2) {
+		seed.len = 0;
+		add_routed(&seed, family);
+		rc = save(argv[1], "fuzz_route", family == 4 ? "routed4" : "routed6", &seed);
 	}
 	if (rc != 0)
 		fprintf(stderr, "make_seeds: %s: %s\n", argv[1], strerror(-rc));

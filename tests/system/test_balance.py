@@ -172,6 +172,8 @@ def test_without_any_server_nobody_is_served(farm, family):
     before = farm.lab.drops("nat_no_backend")
     wait_for(lambda: set(farm.who(family, 36000, 3, 0.3)) == {"-"}, PATIENCE, "no answer")
     assert farm.lab.drops("nat_no_backend") > before
+    degraded = [d["text"] for d in farm.lab.api("GET", "/v1/status")[1]["degraded"] if d["code"] == "no-backend"]
+    assert degraded == [f"no backend of nat entry {ENTRY[family]} takes new flows; `sallyctl nat` says why"]
     for n in range(N):
         farm.rise(family, n)
     wait_for(lambda: "-" not in farm.who(family, 36000, 40), PATIENCE, "answers")

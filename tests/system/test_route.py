@@ -3,10 +3,11 @@
 import hashlib
 import os
 import re
+import signal
 
 import pytest
 from lab import PATIENCE, sh, tcp_connects, wait_for
-from route_lab import ANYCAST4, ANYCAST6, FAMILIES, KERNEL, RouteLab, url_of
+from route_lab import ANYCAST4, ANYCAST6, FAMILIES, KERNEL, RouteLab, needs_sallyport, url_of
 
 RULES = """version = 1;
 default = { action = "drop"; log = true; };
@@ -340,3 +341,24 @@ def test_hundred_thousand_routes(lab):
     finally:
         lab.ip("route", "flush", "root", "100.64.0.0/10")
         sh("ip", "-n", lab.right, "route", "del", "local", "100.64.0.0/10", "dev", "lo")
+
+
+@needs_sallyport
+@pytest.mark.parametrize("sig", (signal.SIGKILL, signal.SIGTERM))
+def test_a_restart_reads_all_from_linux(lab, sig):
+    """Addresses and routes are Linux', and stay there without the firewall; nobody configures anything again."""
+    nets = {4: [f"100.64.{n >> 8}.{n & 255}/32" for n in range(10000)], 6: [f"2001:db8:64:{n:x}::/64" for n in range(1000)]}
+    for family, name in ((4, "right"), (6, "third")):
+        text = "".join(f"route replace {net} via {lab[name].addr[family]}\n" for net in nets[family])
+        sh("ip", "-n", lab.box, f"-{family}", "-batch", "-", input=text, timeout=60)
+    sh("ip", "-n", lab.right, "route", "replace", "local", "100.64.0.0/10", "dev", "lo")
+    sh("ip", "-n", lab["third"].ns, "route", "replace", "local", "2001:db8:64::/48", "dev", "lo")
+    code = lab.stop_firewall(sig)[0]
+    assert code == (0 if sig == signal.SIGTERM else -sig)
+    lab.start_firewall_again()
+    try:
+        for addr in ("100.64.0.77", "100.64.39.15", "2001:db8:64:3e7::1", lab["right"].addr[6], lab["third"].addr[4]):
+            lab.wait_ping(addr)
+    finally:
+        lab.ip("route", "flush", "root", "100.64.0.0/10")
+        lab.ip("-6", "route", "flush", "root", "2001:db8:64::/48")

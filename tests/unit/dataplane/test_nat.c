@@ -267,6 +267,99 @@ static void exempt_stays_as_it_is(void **unused)
 	nat_stop();
 }
 
+static uint32_t be32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* Each end of a proxied handshake, and of what follows, sees the addresses of its own side; a SYN that is sent again, too. */
+static void proxied_connection_is_translated(void **unused)
+{
+	struct sp_frame_spec client = {
+		.src = "198.51.100.7", .dst = "203.0.113.80", .sport = 6000, .dport = 80, .tcp_flags = SYN, .seq = 1000};
+	struct sp_frame_spec server = {.dst = "198.51.100.7", .src = "10.0.0.80", .dport = 6000, .sport = 8080};
+	struct seen seen;
+	uint32_t cookie;
+
+	(void)unused;
+	lab_start(&(struct lab_options){.floods = {.syn_proxy = SP_SYN_PROXY_ALWAYS,
+						.mss4 = 1460,
+						.mss6 = 1440,
+						.wscale = 7,
+						.embryonic_high = 64,
+						.embryonic_low = 32,
+						.calm_sec = 3}},
+		NAT_RULES("{ id = 1; type = \"destination\"; from = \"outside\"; proto = \"tcp\"; dst = \"203.0.113.80\"; dport = 80; "
+			  "address = \"10.0.0.80\"; port = 8080; }"));
+	lab_send(OUT, &client);
+	lab_run();
+	assert_true(nat_see(OUT, &seen));
+	assert_seen(&seen, "203.0.113.80", 80, "198.51.100.7", 6000);
+	assert_int_equal(seen.flags, SYN | ACK);
+	cookie = be32(seen.bytes + seen.l4 + 4);
+	client.tcp_flags = ACK;
+	client.seq = 1001;
+	client.ack = cookie + 1;
+	nat_through(OUT, &client, &seen);
+	for (unsigned int n = 0; n < 3; n++) {
+		assert_int_equal(seen.flags, SYN);
+		assert_seen(&seen, "198.51.100.7", 6000, "10.0.0.80", 8080);
+		lab_pass(1u << n);
+		assert_true(nat_see(IN, &seen));
+	}
+	server.tcp_flags = SYN | ACK;
+	server.seq = 70000;
+	server.ack = 1001;
+	lab_send(IN, &server);
+	lab_run();
+	assert_true(nat_see(IN, &seen));
+	assert_seen(&seen, "198.51.100.7", 6000, "10.0.0.80", 8080);
+	assert_int_equal(seen.flags, ACK);
+	assert_true(nat_see(OUT, &seen));
+	assert_seen(&seen, "203.0.113.80", 80, "198.51.100.7", 6000);
+	client.payload = "ask";
+	client.payload_len = 3;
+	nat_through(OUT, &client, &seen);
+	assert_seen(&seen, "198.51.100.7", 6000, "10.0.0.80", 8080);
+	assert_int_equal(be32(seen.bytes + seen.l4 + 8), 70001);
+	server.tcp_flags = ACK;
+	server.seq = 70001;
+	server.ack = 1004;
+	server.payload = "tell";
+	server.payload_len = 4;
+	nat_through(IN, &server, &seen);
+	assert_seen(&seen, "203.0.113.80", 80, "198.51.100.7", 6000);
+	assert_int_equal(be32(seen.bytes + seen.l4 + 4), cookie + 1);
+	lab_stop();
+}
+
+/* An error of a server, or of a router before it, comes from the address that the client knows. */
+static void errors_behind_a_destination_are_translated(void **unused)
+{
+	struct sp_frame_spec in = spec_of(IPPROTO_UDP, "198.51.100.7", 6000, "203.0.113.80", 53);
+	struct sp_frame sent, about, error;
+	struct seen seen;
+
+	(void)unused;
+	lab_start(&(struct lab_options){0}, NAT_RULES("{ id = 1; type = \"destination\"; from = \"outside\"; proto = \"udp\"; dst = "
+						      "\"203.0.113.80\"; dport = 53; address = \"10.0.0.80\"; port = 5353; }"));
+	in.payload_len = 30;
+	lab_build(&sent, &in);
+	lab_send_frame(OUT, 0, &sent);
+	lab_run();
+	assert_true(nat_see(IN, &seen));
+	about = (struct sp_frame){.len = seen.len, .l3 = seen.l3, .l4 = seen.l4};
+	memcpy(about.bytes, seen.bytes, seen.len);
+	sp_frame_build_error(&error, &about, 3, 3, 128);
+	lab_send_frame(IN, 0, &error);
+	lab_run();
+	assert_true(nat_see(OUT, &seen));
+	assert_string_equal(seen.src, "203.0.113.80");
+	assert_string_equal(seen.dst, "198.51.100.7");
+	assert_memory_equal(seen.bytes + seen.l4 + 8, sent.bytes + sent.l3, sent.len - sent.l3);
+	lab_stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +371,8 @@ int main(void)
 		cmocka_unit_test(errors_from_outside_are_translated),
 		cmocka_unit_test(errors_from_inside_are_translated),
 		cmocka_unit_test(one_burst_has_one_mapping),
+		cmocka_unit_test(proxied_connection_is_translated),
+		cmocka_unit_test(errors_behind_a_destination_are_translated),
 		cmocka_unit_test(exempt_stays_as_it_is),
 	};
 

@@ -5,10 +5,10 @@
 #include "dataplane/checksum.h"
 #include "dataplane/parse.h"
 
-static const char rules[] = NAT_RULES(
-	"{ id = 1; type = \"destination\"; from = \"outside\"; proto = \"tcp\"; dst = \"203.0.113.80\"; dport = 80; address = \"10.0.0.80\"; port = 8080; },"
-	"{ id = 2; type = \"source\"; from = \"inside\"; to = \"outside\"; address = \"203.0.113.1\"; },"
-	"{ id = 3; type = \"source\"; from = \"inside\"; to = \"outside\"; address = \"2001:db8:1::1\"; }");
+static const char rules[] = NAT_RULES("{ id = 1; type = \"destination\"; from = \"outside\"; proto = \"tcp\"; dst = \"203.0.113.80\"; "
+				      "dport = 80; address = \"10.0.0.80\"; port = 8080; },"
+				      "{ id = 2; type = \"source\"; from = \"inside\"; to = \"outside\"; address = \"203.0.113.1\"; },"
+				      "{ id = 3; type = \"source\"; from = \"inside\"; to = \"outside\"; address = \"2001:db8:1::1\"; }");
 
 static uint32_t drawn = 7;
 
@@ -29,12 +29,13 @@ static void random_packets_keep_right_checksums(void **unused)
 		const bool v6 = draw(2);
 		uint8_t payload[256];
 		char src[INET6_ADDRSTRLEN], dst[INET6_ADDRSTRLEN];
-		struct sp_frame_spec out = {.family = v6 ? 6 : 4, .proto = v6 ? protos6[draw(3)] : protos4[draw(3)], .src = src, .dst = dst};
+		struct sp_frame_spec out = {
+			.family = v6 ? 6 : 4, .proto = v6 ? protos6[draw(3)] : protos4[draw(3)], .src = src, .dst = dst};
 		struct sp_frame frame;
 		struct seen seen;
 
 		snprintf(src, sizeof(src), v6 ? "fd%02x::%x" : "10.%u.0.%u", draw(200), 1 + draw(200));
-		snprintf(dst, sizeof(dst), v6 ? "2001:db8:%x::%x" : "198.51.%u.%u", draw(200), 1 + draw(200));
+		snprintf(dst, sizeof(dst), v6 ? "2001:db8:%x::%x" : "198.51.%u.%u", 1 + draw(200), 1 + draw(200));
 		out.sport = (uint16_t)(1 + draw(65535));
 		out.dport = (uint16_t)(1 + draw(65535));
 		out.icmp_id = (uint16_t)draw(65536);
@@ -47,8 +48,7 @@ static void random_packets_keep_right_checksums(void **unused)
 		sp_frame_build(&frame, &out);
 		lab_send_mbuf(IN, 0, sp_frame_mbuf_exact(lab_pool, frame.bytes, frame.len, draw(3) == 0 ? 1 + draw(40) : 0, 1 + draw(60)));
 		lab_run();
-		if (!nat_see(OUT, &seen))
-			continue; /* an old session of these ends had it: TCP numbers */
+		assert_true(nat_see(OUT, &seen));
 		assert_string_equal(seen.src, v6 ? "2001:db8:1::1" : "203.0.113.1");
 		assert_string_equal(seen.dst, dst);
 		assert_memory_equal(seen.bytes + seen.len - out.payload_len, payload, out.payload_len);
@@ -81,10 +81,13 @@ static void no_checksum_becomes_absent(void **unused)
 
 	(void)unused;
 	lab_start(&(struct lab_options){0}, rules);
-	for (uint32_t word = 0; word < 65536; word += 1) {
+	for (uint32_t word = 0; word < 65536; word++) {
 		uint16_t payload = (uint16_t)word;
-		struct sp_frame_spec out = {
-			.proto = IPPROTO_UDP, .src = "10.0.0.5", .dst = "198.51.100.7", .payload = &payload, .payload_len = sizeof(payload)};
+		struct sp_frame_spec out = {.proto = IPPROTO_UDP,
+			.src = "10.0.0.5",
+			.dst = "198.51.100.7",
+			.payload = &payload,
+			.payload_len = sizeof(payload)};
 		struct sp_frame frame;
 
 		sp_frame_build(&frame, &out);
@@ -159,7 +162,10 @@ static void fragments_are_translated(void **unused)
 	for (unsigned int v6 = 0; v6 < 2; v6++)
 		for (unsigned int proto = 0; proto < 3; proto++) {
 			struct sp_frame_spec out = {.family = v6 ? 6 : 4,
-				.proto = proto == 0 ? IPPROTO_UDP : proto == 1 ? IPPROTO_SCTP : v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP,
+				.proto = proto == 0   ? IPPROTO_UDP
+					 : proto == 1 ? IPPROTO_SCTP
+					 : v6         ? IPPROTO_ICMPV6
+						      : IPPROTO_ICMP,
 				.src = v6 ? "fd00::5" : "10.0.0.5",
 				.dst = v6 ? "2001:db8:2::2" : "198.51.100.7",
 				.icmp_type = v6 ? 128 : 8,
@@ -207,9 +213,6 @@ static void fragments_are_translated(void **unused)
 					made.bytes[made.l3 + 5] = (uint8_t)bytes;
 					made.bytes[made.l3 + 6] = out.proto;
 				} else {
-					uint8_t sums[2] = {0, 0};
-
-					(void)sums;
 					made.bytes[made.l3 + 2] = (uint8_t)((bytes + 20) >> 8);
 					made.bytes[made.l3 + 3] = (uint8_t)(bytes + 20);
 					made.bytes[made.l3 + 6] = made.bytes[made.l3 + 7] = 0;
@@ -233,7 +236,8 @@ static void fragments_are_translated(void **unused)
 static void sctp_gets_a_new_crc(void **unused)
 {
 	static const uint8_t init[] = {1, 0, 0, 20, 1, 2, 3, 4, 0, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 9};
-	struct sp_frame_spec out = {.proto = IPPROTO_SCTP, .src = "10.0.0.5", .dst = "198.51.100.7", .payload = init, .payload_len = sizeof(init)};
+	struct sp_frame_spec out = {
+		.proto = IPPROTO_SCTP, .src = "10.0.0.5", .dst = "198.51.100.7", .payload = init, .payload_len = sizeof(init)};
 	struct sp_packet packet = {.l4_off = 34, .payload_off = 46, .payload_len = sizeof(init), .kind = SP_KIND_FLOW};
 	struct sp_frame frame;
 	struct rte_mbuf *mbuf;

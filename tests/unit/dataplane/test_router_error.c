@@ -263,6 +263,36 @@ static void towards_link_local_from_link_local(void **unused)
 	lab_stop();
 }
 
+/* What would have left with other addresses is quoted with those that it came with. */
+static void translated_packets_are_quoted_as_they_came(void **unused)
+{
+	struct expected exceeded = {11, 0, "192.0.2.254", 0}, too_long = {3, 4, "192.0.2.254", 600};
+	struct sp_frame frame;
+
+	(void)unused;
+	start("version = 1; default = { action = \"allow\"; }; rules = ();"
+	      "nat = ({ id = 1; type = \"source\"; from = \"inside\"; to = \"outside\"; address = \"198.51.100.200\"; },"
+	      "       { id = 2; type = \"destination\"; from = \"inside\"; dst = \"192.0.2.80\"; address = \"198.51.100.2\"; });");
+	for (unsigned int hit = 0; hit < 2; hit++) {
+		const char *dst = hit ? "192.0.2.80" : NULL;
+		uint16_t sport = (uint16_t)(7000 + hit);
+
+		sp_frame_build(&frame, &(struct sp_frame_spec){.proto = IPPROTO_UDP, .ttl = 1, .dst = dst, .sport = sport});
+		expect_error(&frame, &exceeded);
+		/* and when there is a session */
+		lab_send(IN, &(struct sp_frame_spec){.proto = IPPROTO_UDP, .dst = dst, .sport = sport});
+		lab_run();
+		assert_int_equal(lab_count(OUT), 1);
+		expect_error(&frame, &exceeded);
+		lab.dataplane->routing->links[LINK_OUT].mtu = 600;
+		sp_frame_build(&frame,
+			&(struct sp_frame_spec){.proto = IPPROTO_UDP, .dst = dst, .sport = sport, .payload = payload, .payload_len = 800});
+		expect_error(&frame, &too_long);
+		lab.dataplane->routing->links[LINK_OUT].mtu = 1500;
+	}
+	lab_stop();
+}
+
 /* --- how many --------------------------------------------------------------------------------------------------------------------- */
 
 static void rates_are_shared(void **unused)
@@ -352,6 +382,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(some_are_never_answered, setup, cleanup),
 		cmocka_unit_test_setup_teardown(without_address_no_answer, setup, cleanup),
 		cmocka_unit_test_setup_teardown(towards_link_local_from_link_local, setup, cleanup),
+		cmocka_unit_test_setup_teardown(translated_packets_are_quoted_as_they_came, setup, cleanup),
 		cmocka_unit_test_setup_teardown(rates_are_shared, setup, cleanup),
 		cmocka_unit_test_setup_teardown(a_flood_gets_few, setup, cleanup),
 	};

@@ -293,6 +293,37 @@ static void fragments_wait(void **unused)
 	lab_stop();
 }
 
+/* A translated packet waits as it leaves; its sender would not know it again, so nothing is said of it. */
+static void translated_packets_wait(void **unused)
+{
+	const uint8_t outside[4] = {198, 51, 100, 200};
+	struct rte_mbuf *mbuf;
+
+	(void)unused;
+	route_start(&(struct lab_options){0},
+		"version = 1; default = { action = \"allow\"; }; rules = ();"
+		"nat = ({ id = 1; type = \"source\"; from = \"inside\"; to = \"outside\"; address = \"198.51.100.200\"; });");
+	lab.ms = 10000;
+	send_udp(4, "198.51.100.77", 7000);
+	lab_run();
+	assert_int_equal(waiting(), 1);
+	lab.ms += SP_WAITING_MS;
+	lab_run();
+	assert_int_equal(lab_drops(SP_DROP_ROUTE_NEIGHBOUR), 1);
+	assert_int_equal(lab_count(IN), 0);
+	assert_int_equal(lab_stats().built, 0);
+	send_udp(4, "198.51.100.77", 7000);
+	lab_run();
+	route_neighbour(LINK_OUT, "198.51.100.77", 0x77);
+	lab_run();
+	mbuf = lab_take(OUT);
+	assert_non_null(mbuf);
+	assert_memory_equal(route_bytes(mbuf) + 26, outside, 4);
+	assert_true(sp_frame_checksums_ok(route_bytes(mbuf), mbuf->pkt_len));
+	rte_pktmbuf_free(mbuf);
+	lab_stop();
+}
+
 /* --- few -------------------------------------------------------------------------------------------------------------------------- */
 
 /* Lets the time of all that waits pass. */
@@ -410,6 +441,78 @@ static void drain_leaves_nothing(void **unused)
 	lab_stop();
 }
 
+/* Frames that left: those of each network to its own gateway's MAC. */
+static unsigned int collect_by_gateway(void)
+{
+	struct rte_mbuf *mbuf;
+	unsigned int n = 0;
+
+	while ((mbuf = lab_take(OUT)) != NULL) {
+		const uint8_t *bytes = route_bytes(mbuf);
+
+		assert_int_equal(sp_read_be16(bytes + 12), 0x86dd);
+		assert_int_equal(bytes[5], bytes[14 + 24 + 5]); /* the last byte of the MAC, and of the /48 */
+		rte_pktmbuf_free(mbuf);
+		n++;
+	}
+	lab_count(IN);
+	return n;
+}
+
+/* Gateways come and go, and take each other's records, while packets wait for them: none ever gets what is another's. */
+static void gateways_come_and_go(void **unused)
+{
+	static const char *const gateway[2] = {"fe80::1", "fe80::2"}, *const network[2] = {"2001:db8:1001::", "2001:db8:1002::"};
+	struct sp_dataplane *dataplane;
+	struct sp_resolve question;
+	unsigned int sent = 0;
+	pthread_t thread;
+
+	(void)unused;
+	route_config.queue = 32;
+	route_start(&(struct lab_options){0}, ROUTE_ALL);
+	dataplane = lab.dataplane;
+	dataplane->adaptive = true;
+	assert_int_equal(pthread_create(&thread, NULL, worker_thread, dataplane->workers[0]), 0);
+	for (unsigned int round = 0; round < 500; round++) {
+		uint32_t id[2];
+
+		for (unsigned int g = 0; g < 2; g++) {
+			unsigned int k = (g + round) & 1;
+
+			id[k] = route_gateway(LINK_OUT, gateway[k]);
+			route_set(network[k], 48, id[k]);
+		}
+		for (unsigned int i = 0; i < 8; i++) {
+			if (i == 4 && round % 3 != 0)
+				for (unsigned int k = 0; k < 2; k++)
+					route_resolve(id[k], (uint8_t)(1 + k));
+			send_udp(6, i & 1 ? "2001:db8:1001::9" : "2001:db8:1002::9", (uint16_t)(round + 1));
+			if (round % 4 == 0)
+				usleep(30);
+		}
+		for (unsigned int k = 0; k < 2; k++) {
+			uint8_t address[16], family = route_parse(network[k], address);
+
+			if (round % 2 == 0)
+				assert_int_equal(sp_route_delete(dataplane->routing, family, address, 48), 0);
+			else
+				route_set(network[k], 48, SP_NEXTHOP_ID_UNREACHABLE);
+			sp_nexthop_retire(dataplane->routing, id[k]);
+		}
+		sent += collect_by_gateway();
+		while (route_asked(&question))
+			continue;
+	}
+	__atomic_store_n(&dataplane->stop, 1, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	sent += collect_by_gateway();
+	assert_in_range(sent, 100, 500 * 8);
+	assert_int_not_equal(lab_stats().waited, 0);
+	lab_balance(0);
+	lab_stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -421,10 +524,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_sender_is_told, setup, cleanup),
 		cmocka_unit_test_setup_teardown(an_error_waits_itself, setup, cleanup),
 		cmocka_unit_test_setup_teardown(fragments_wait, setup, cleanup),
+		cmocka_unit_test_setup_teardown(translated_packets_wait, setup, cleanup),
 		cmocka_unit_test_setup_teardown(a_scan_is_bounded, setup, cleanup),
 		cmocka_unit_test_setup_teardown(buffers_are_bounded, setup, cleanup),
 		cmocka_unit_test_setup_teardown(a_full_ring_is_tried_again, setup, cleanup),
 		cmocka_unit_test_setup_teardown(drain_leaves_nothing, setup, cleanup),
+		cmocka_unit_test_setup_teardown(gateways_come_and_go, setup, cleanup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,6 +28,7 @@
 #include <cmocka.h>
 
 #include "dataplane/key.h"
+#include "dataplane/nat.h"
 #include "dataplane/worker.h"
 #include "mgmt/publish.h"
 #include "rules/read.h"
@@ -168,6 +169,7 @@ static inline void fixture_end(struct fixture *fixture)
 	for (unsigned int w = 0; w < FIXTURE_WORKERS; w++)
 		sp_worker_free(dataplane->workers[w]);
 	sp_publish_end(dataplane);
+	sp_nat_free(dataplane->nat);
 	sp_limit_table_free(dataplane->limits);
 	sp_rule_table_free(&dataplane->rule_table);
 	free(dataplane->qsbr);

@@ -106,6 +106,7 @@ static void the_first_rules_are_watched(void **state)
 	fixture_begin(&fixture);
 	fixture_publish(&fixture, RULES_NAT);
 	start_mgmt();
+	fixture_go(&fixture);
 	json = get("/v1/nat");
 	assert_int_equal(json_array_size(json_object_get(json, "backends")), 7);
 	json_decref(json);
@@ -165,6 +166,21 @@ static void draining(void **state)
 	refused("POST", "/v1/nat/backends", "", "{\"address\": \"192.0.2.11\", \"entry\": 7, \"drain\": true}", 404, "no-such-backend");
 }
 
+/* An entry whose backends are all drained is told of in the status, and the firewall is ready all the same. */
+static void nobody_to_send_to_is_told(void **state)
+{
+	(void)state;
+	put(NAT(ENTRY_1));
+	assert_null(degraded_code("no-backend"));
+	post("{\"address\": \"192.0.2.10\", \"drain\": true}");
+	post("{\"address\": \"192.0.2.11\", \"drain\": true}");
+	assert_null(degraded_code("no-backend"));
+	post("{\"address\": \"192.0.2.12\", \"drain\": true}");
+	assert_non_null(degraded_code("no-backend"));
+	post("{\"address\": \"192.0.2.10\", \"drain\": false}");
+	assert_null(degraded_code("no-backend"));
+}
+
 static void what_is_asked_wrongly_is_refused(void **state)
 {
 	static const char *const bodies[] = {
@@ -212,6 +228,7 @@ static void draining_leaves_a_trace(void **state)
 	post("{\"address\": \"192.0.2.11\", \"drain\": false}");
 	sp_mgmt_quit(mgmt);
 	pthread_join(control, NULL);
+	fixture_halt(&fixture);
 	sp_mgmt_stop(mgmt);
 	mgmt = NULL;
 	text = fixture_read(fixture.eve);
@@ -228,13 +245,14 @@ static void draining_leaves_a_trace(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(nothing_without_entries, setup, teardown),
-		cmocka_unit_test_setup_teardown(backends_are_listed, setup, teardown),
+		cmocka_unit_test_setup_teardown(nothing_without_entries, setup_running, teardown),
+		cmocka_unit_test_setup_teardown(backends_are_listed, setup_running, teardown),
 		cmocka_unit_test(the_first_rules_are_watched),
-		cmocka_unit_test_setup_teardown(a_check_is_made, setup, teardown),
-		cmocka_unit_test_setup_teardown(draining, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_is_asked_wrongly_is_refused, setup, teardown),
-		cmocka_unit_test_setup(draining_leaves_a_trace, setup),
+		cmocka_unit_test_setup_teardown(a_check_is_made, setup_running, teardown),
+		cmocka_unit_test_setup_teardown(draining, setup_running, teardown),
+		cmocka_unit_test_setup_teardown(nobody_to_send_to_is_told, setup_running, teardown),
+		cmocka_unit_test_setup_teardown(what_is_asked_wrongly_is_refused, setup_running, teardown),
+		cmocka_unit_test_setup(draining_leaves_a_trace, setup_running),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -141,7 +141,6 @@ static void test_gateways_share_the_neighbour(void **state)
 	add_route("203.0.113.0/24", WAN, "192.0.2.1", 9);
 	assert_int_equal(lookup("198.51.100.1"), lookup("192.0.2.1"));
 	assert_int_equal(lookup("203.0.113.1"), lookup("192.0.2.1"));
-	assert_int_equal(kernel->counters.asked + (kernel->netlink.asks == NULL), 1); /* without a packet for it */
 	neighbour(RTM_NEWNEIGH, WAN, "192.0.2.1", NUD_REACHABLE, mac);
 	assert_true(is_resolved("203.0.113.1"));
 	neighbour(RTM_DELNEIGH, WAN, "192.0.2.1", NUD_REACHABLE, mac); /* Linux forgets it, the routes do not */
@@ -293,7 +292,7 @@ static void test_links(void **state)
 	(void)state;
 	take(make_link(&message, RTM_NEWLINK, WAN, "wan", IFF_UP), 0);
 	assert_int_equal(link->up, 1);
-	assert_null(sp_kernel_tap_down(kernel) == NULL ? NULL : strcmp(sp_kernel_tap_down(kernel), "lan") == 0 ? NULL : "wan");
+	assert_string_equal(sp_kernel_tap_down(kernel), "lan"); /* of which Linux has not told yet */
 	header = make_link(&message, RTM_NEWLINK, WAN, "wan", IFF_UP);
 	mnl_attr_put_u32(header, IFLA_MTU, 1400);
 	mnl_attr_put(header, IFLA_ADDRESS, 6, mac);
