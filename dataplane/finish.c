@@ -59,7 +59,7 @@ static struct rte_mbuf *report(struct sp_worker *worker, unsigned int i, const s
 static void answer(struct sp_worker *worker, unsigned int i, const struct sp_port *port)
 {
 	struct sp_stats *stats = &worker->stats;
-	bool is_error = sp_is_router_error((enum sp_drop_reason)worker->burst.reason[i]);
+	bool is_error = worker->dataplane->routing != NULL && sp_is_router_error((enum sp_drop_reason)worker->burst.reason[i]);
 	struct rte_mbuf *built = is_error ? report(worker, i, port) : refuse(worker, i, port);
 
 	if (built == NULL) {

@@ -35,8 +35,8 @@ int sp_nat_proto_of(const struct sp_key *key)
 	}
 }
 
-/* --- sessions
- * -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- sessions --------------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Fills leaves[i] from the session that the packet belongs to. */
 static inline void leave_by_session(struct sp_worker *worker, unsigned int i)
@@ -78,17 +78,18 @@ void sp_nat_hit(struct sp_worker *worker, unsigned int i)
 	leave_by_session(worker, i);
 }
 
-/* --- destinations
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- destinations ----------------------------------------------------------------------------------------------------------------------
+ */
 
-/* One fixed number for all packets of a flow, under a secret: which backend it gets is not for the client to choose. */
+/* A fixed number for all packets of a flow: the same after a restart, and on another firewall with these rules. */
 static uint32_t flow_hash(const struct sp_key *key)
 {
+	static const uint64_t fixed[2] = {0x666c6f7773206f66u, 0x20612066696c7465u};
 	uint64_t words[5] = {0};
 
 	memcpy(words, &key->v6, key->family == SP_FAMILY_IPV4 ? sizeof(key->v4) : sizeof(key->v6));
 	words[4] = (uint64_t)key->sport << 32 | (uint64_t)key->dport << 16 | (uint64_t)key->proto << 8 | key->family;
-	return (uint32_t)(sp_siphash_rounds(sp_key_secret.endpoint, words, 5, 1, 3) >> 32);
+	return (uint32_t)(sp_siphash_rounds(fixed, words, 5, 1, 3) >> 32);
 }
 
 /* The port in `to` (one, or a range in step) for a port of `from`. */
@@ -144,6 +145,9 @@ static bool to_mapping(struct sp_worker *worker, unsigned int i, const struct sp
 	rule = sp_nat_rule_by_id(rules, mapping->entry);
 	if (rule == NULL || rule->entry->type != SP_NAT_SOURCE || rule->entry->filtering == SP_NAT_FILTERING_SESSION ||
 		(rule->entry->filtering == SP_NAT_FILTERING_ADDRESS && !sp_nat_permitted(nat, m, &src)))
+		return false;
+	/* A hairpin had it made away from its owner, for its own answers alone: what it sends goes out by another mapping. */
+	if (rules->nat->n_workers > 1 && sp_nat_owner_of(rules->nat, &mapping->inside) != worker->index)
 		return false;
 	/* To itself through the outside: there is no such session that both ends could tell apart. */
 	if (sp_nat_same_addr(&src, &mapping->inside) && key->sport == mapping->inside_port)
@@ -218,8 +222,8 @@ void sp_nat_burst(struct sp_worker *worker)
 			choose_destination(worker, i);
 }
 
-/* --- sources
- * ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- sources ---------------------------------------------------------------------------------------------------------------------------
+ */
 
 /*
  * Back to where it came from, by way of an external address: the answer must come back here, and the receiver is to see what any other host
@@ -311,6 +315,18 @@ static struct sp_nat_slice *egress_slice(const struct sp_worker *worker, unsigne
 	return sp_nat_link_slice(worker, routing->nexthops[burst->nexthop[i]].link, burst->packet[i].key.family);
 }
 
+/* In a hairpin the address that the packet was sent to, or else that of the link by which it leaves. */
+static struct sp_nat_slice *interface_slice(const struct sp_worker *worker, unsigned int i)
+{
+	const struct sp_packet *packet = &worker->burst.packet[i];
+	struct sp_addr dst = sp_nat_key_addr(&packet->key, false);
+	struct sp_nat_slice *slice = NULL;
+
+	if ((worker->burst.translated >> i & 1) && packet->zone_from == packet->zone_to)
+		slice = sp_nat_own_slice(sp_nat_of(worker), &dst);
+	return slice != NULL ? slice : egress_slice(worker, i);
+}
+
 /* By a source entry: leaves get the external end of a mapping. */
 static enum sp_drop_reason map_source(struct sp_worker *worker, unsigned int i, struct sp_nat_rule *rule, struct sp_key *leaves)
 {
@@ -325,7 +341,7 @@ static enum sp_drop_reason map_source(struct sp_worker *worker, unsigned int i, 
 		return SP_DROP_NAT_UNTRANSLATABLE;
 	want.proto = (uint8_t)proto;
 	if (rule->entry->interface)
-		want.interface = egress_slice(worker, i);
+		want.interface = interface_slice(worker, i);
 	reason = sp_nat_map(worker, &want, &choice->mapping, &choice->fresh);
 	if (reason == SP_DROP_NAT_PORTS_EXHAUSTED)
 		sp_nat_tell_exhausted(worker, rule, &want);
@@ -473,8 +489,8 @@ enum sp_drop_reason sp_nat_stateless(struct sp_worker *worker, unsigned int i)
 	return SP_DROP_NONE;
 }
 
-/* --- between bursts
- * ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- between bursts --------------------------------------------------------------------------------------------------------------------
+ */
 
 void sp_nat_turn(struct sp_worker *worker)
 {

@@ -65,7 +65,8 @@ enum sp_nat_event {
 
 extern const char *const sp_nat_event_names[SP_NAT_EVENT_COUNT];
 
-/* --- rules: control thread ------------------------------------------------------------------------------------------------------- */
+/* --- rules: control thread -------------------------------------------------------------------------------------------------------------
+ */
 
 /*
  * Compiles the nat list of live->ruleset's policy into live->nat (NULL when it translates nothing), with the ports of its external
@@ -90,7 +91,8 @@ int sp_nat_set_live(struct sp_dataplane *dataplane, uint32_t entry, const bool *
 /* Bytes taken by tables of ports and mappings. Any thread. */
 size_t sp_nat_bytes(const struct sp_dataplane *dataplane);
 
-/* --- stages: workers ---------------------------------------------------------------------------------------------------------------- */
+/* --- stages: workers -------------------------------------------------------------------------------------------------------------------
+ */
 
 /* The other stages of the path are in stages.h: sp_nat_burst, sp_nat_source_burst, sp_nat_rewrite_burst. */
 
@@ -113,13 +115,14 @@ enum sp_drop_reason sp_nat_stateless(struct sp_worker *worker, unsigned int i);
 /* A session with SP_SESSION_NAT ends. */
 void sp_nat_ended(struct sp_worker *worker, struct sp_sessions *sessions, uint32_t ref);
 
-/* Between bursts: mappings that were held long enough go, addresses of links are followed. */
+/* Before the bursts of a turn: addresses of links are followed, mappings that were held long enough go. */
 void sp_nat_turn(struct sp_worker *worker);
 
 /* The worker that owns the session of a packet (kind FLOW or ICMP_ERROR), when live->nat is not NULL. */
 unsigned int sp_nat_owner(const struct sp_worker *worker, const struct sp_packet *packet);
 
-/* --- bytes --------------------------------------------------------------------------------------------------------------------------- */
+/* --- bytes -----------------------------------------------------------------------------------------------------------------------------
+ */
 
 /* The piece of reassembled datagram i that stands in burst->mbuf[i] gets the addresses of burst->leaves[i]. */
 void sp_nat_rewrite_piece(struct sp_worker *worker, unsigned int i);
@@ -130,7 +133,8 @@ void sp_nat_rewrite_piece(struct sp_worker *worker, unsigned int i);
  */
 void sp_nat_rewrite_tcp(uint8_t *frame, unsigned int l3_off, const struct sp_key *from, const struct sp_key *to);
 
-/* --- inline: sessions --------------------------------------------------------------------------------------------------------------- */
+/* --- inline: sessions ------------------------------------------------------------------------------------------------------------------
+ */
 
 /* The key with which a packet leaves that was found by the other tuple of its session: `tuple` (SP_KEY4_BYTES) reversed, for rewriting. */
 static inline void sp_nat_leave4(const uint8_t *tuple, struct sp_key *out)

@@ -151,7 +151,7 @@ struct sp_nat_held {
 /* An address of one of the router's links, as of this turn. */
 struct sp_nat_own {
 	struct sp_addr address;     /* family NONE: free */
-	struct sp_nat_slice *slice; /* of the first address of its family on a link; else NULL */
+	struct sp_nat_slice *slice; /* of one that is, or was, the first address of its family on a link; else NULL */
 };
 
 #define SP_NAT_OWN_SLOTS 16384 /* half of them stay free */
@@ -195,6 +195,8 @@ struct sp_nat_worker {
 	uint32_t n_interface;
 	const struct sp_link_addresses *seen[SP_LINKS_MAX];
 	struct sp_nat_own *own; /* open hash of SP_NAT_OWN_SLOTS; NULL until rules want it */
+	bool purging;           /* sessions of addresses that are gone are being ended */
+	uint64_t purge_cursor;
 
 	struct sp_nat_counters counters;
 } __attribute__((aligned(64)));
@@ -219,7 +221,8 @@ struct sp_nat {
 	struct sp_nat_worker *worker[SP_WORKERS_MAX];
 };
 
-/* --- nat.c ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- nat.c -----------------------------------------------------------------------------------------------------------------------------
+ */
 
 static inline struct sp_nat_worker *sp_nat_of(const struct sp_worker *worker)
 {
@@ -261,11 +264,17 @@ static inline bool sp_nat_same_addr(const struct sp_addr *a, const struct sp_add
 	return a->family == b->family && memcmp(a->b, b->b, sizeof(a->b)) == 0;
 }
 
-/* --- nat_rules.c ------------------------------------------------------------------------------------------------------------------------
+/* --- nat_span.c ------------------------------------------------------------------------------------------------------------------------
  */
+
+/* Fills span and ref from the policy. 0 or -ENOMEM. Control thread. */
+int sp_nat_spans_compile(struct sp_nat_rules *rules);
 
 /* The span of an address, or NULL. */
 const struct sp_nat_span *sp_nat_span(const struct sp_nat_rules *rules, const struct sp_addr *addr);
+
+/* --- nat_rules.c ------------------------------------------------------------------------------------------------------------------------
+ */
 
 /* The rule with this entry id, or NULL. */
 struct sp_nat_rule *sp_nat_rule_by_id(const struct sp_nat_rules *rules, uint32_t id);
@@ -368,7 +377,8 @@ unsigned int sp_nat_owner_of(const struct sp_nat *nat, const struct sp_addr *add
 bool sp_nat_is_vip_port(
 	const struct sp_nat_rules *rules, const struct sp_nat_worker *nat, const struct sp_addr *addr, uint8_t proto, uint16_t port);
 
-/* --- nat_event.c ---------------------------------------------------------------------------------------------------------------------- */
+/* --- nat_event.c -----------------------------------------------------------------------------------------------------------------------
+ */
 
 void sp_nat_tell_mapping(struct sp_worker *worker, const struct sp_nat_mapping *mapping, enum sp_nat_event what);
 void sp_nat_tell_block(struct sp_worker *worker, const struct sp_nat_host *host, const struct sp_nat_block *block, enum sp_nat_event what);

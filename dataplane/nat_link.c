@@ -11,6 +11,8 @@
 /* Addresses that are gone while sessions still use their ports. */
 #define SPARE 16
 
+#define PURGE_BUDGET 64 /* sessions that a turn looks at when addresses are gone */
+
 static_assert(SP_NAT_OWN_SLOTS >= 2 * SP_LINKS_MAX * 2 * SP_LINK_ADDRESSES, "half of the slots stay free");
 
 int sp_nat_links_init(struct sp_nat_worker *nat, unsigned int n_links, uint32_t first, uint32_t n)
@@ -68,49 +70,82 @@ static struct sp_nat_own *find(const struct sp_nat_worker *nat, const struct sp_
 	return &nat->own[slot];
 }
 
-/* The ports of an address: those that it had, or ones that nobody uses. */
-static struct sp_nat_slice *slice_for(struct sp_nat_worker *nat, const struct sp_addr *addr)
+/* The ports that an address has; NULL: none yet. */
+static struct sp_nat_slice *slice_of(struct sp_nat_worker *nat, const struct sp_addr *addr)
 {
-	struct sp_nat_slice *unused = NULL;
+	for (uint32_t i = 0; i < nat->n_interface; i++)
+		if (sp_nat_same_addr(&nat->interface[i].address, addr))
+			return &nat->interface[i];
+	return NULL;
+}
 
+/* Ports for an address that has none: those of one that no link has any more and no session uses. */
+static struct sp_nat_slice *take_slice(struct sp_nat_worker *nat, const struct sp_addr *addr)
+{
 	for (uint32_t i = 0; i < nat->n_interface; i++) {
 		struct sp_nat_slice *slice = &nat->interface[i];
 
-		if (sp_nat_same_addr(&slice->address, addr))
+		if (slice->refs == 0 && (slice->address.family == SP_FAMILY_NONE || !sp_nat_is_own(nat, &slice->address))) {
+			slice->address = *addr;
 			return slice;
-		if (unused == NULL && slice->refs == 0 &&
-			(slice->address.family == SP_FAMILY_NONE || find(nat, &slice->address)->slice != slice))
-			unused = slice;
+		}
 	}
-	if (unused != NULL)
-		unused->address = *addr;
-	return unused;
+	return NULL;
 }
 
-static void add(struct sp_nat_worker *nat, const struct sp_addr *addr, bool first)
+/* The n-th address of its family on a link. The first of all passes only notes that it is there. */
+static void add(struct sp_nat_worker *nat, const struct sp_addr *addr, unsigned int n, unsigned int pass)
 {
 	struct sp_nat_own *own = find(nat, addr);
 
 	own->address = *addr;
-	if (first && own->slice == NULL)
-		own->slice = slice_for(nat, addr);
+	if (pass == 0 || own->slice != NULL)
+		return;
+	/* One that was the first and is not any more still has its sessions. */
+	own->slice = slice_of(nat, addr);
+	if (own->slice == NULL && n == 0)
+		own->slice = take_slice(nat, addr);
 }
 
-static void add_all(struct sp_nat_worker *nat, const struct sp_link_addresses *addresses, bool first)
+static void add_all(struct sp_nat_worker *nat, const struct sp_link_addresses *addresses, unsigned int pass)
 {
 	for (unsigned int i = 0; i < RTE_MIN(addresses->n4, (unsigned int)SP_LINK_ADDRESSES); i++) {
 		struct sp_addr addr = sp_nat_addr4(addresses->v4[i]);
 
-		if (!first || i == 0)
-			add(nat, &addr, first);
+		add(nat, &addr, i, pass);
 	}
 	for (unsigned int i = 0; i < RTE_MIN(addresses->n6, (unsigned int)SP_LINK_ADDRESSES); i++) {
 		struct sp_addr addr = {.family = SP_FAMILY_IPV6};
 
 		memcpy(addr.b, addresses->v6[i], sizeof(addr.b));
-		if (!first || i == 0)
-			add(nat, &addr, first);
+		add(nat, &addr, i, pass);
 	}
+}
+
+/* A session whose external address no link has any more: whoever repeats itself in it would never be answered again. */
+static void visit(void *context, uint32_t ref)
+{
+	struct sp_worker *worker = context;
+	const struct sp_nat_worker *nat = sp_nat_of(worker);
+	const struct sp_nat_slice *slice;
+	uint32_t mapping;
+
+	if (!(sp_session_state(worker->sessions, ref)->flags & SP_SESSION_NAT))
+		return;
+	mapping = sp_session_nat(worker->sessions, ref)->mapping[0];
+	if (mapping == SP_NAT_NONE)
+		return;
+	slice = nat->mapping[mapping].slice;
+	if (slice->interface && !sp_nat_is_own(nat, &slice->address))
+		sp_session_remove(worker->sessions, ref, SP_END_KILLED);
+}
+
+static bool has_orphans(const struct sp_nat_worker *nat)
+{
+	for (uint32_t i = 0; i < nat->n_interface; i++)
+		if (nat->interface[i].refs != 0 && !sp_nat_is_own(nat, &nat->interface[i].address))
+			return true;
+	return false;
 }
 
 void sp_nat_links_turn(struct sp_worker *worker)
@@ -126,6 +161,8 @@ void sp_nat_links_turn(struct sp_worker *worker)
 		changed |= addresses != nat->seen[l];
 		nat->seen[l] = addresses;
 	}
+	if (nat->purging)
+		nat->purging = sp_sessions_walk(worker->sessions, &nat->purge_cursor, PURGE_BUDGET, visit, worker);
 	if (!changed)
 		return;
 	memset(nat->own, 0, SP_NAT_OWN_SLOTS * sizeof(nat->own[0]));
@@ -133,7 +170,9 @@ void sp_nat_links_turn(struct sp_worker *worker)
 	for (unsigned int pass = 0; pass < 2; pass++)
 		for (unsigned int l = 0; l < routing->n_links; l++)
 			if (nat->seen[l] != NULL)
-				add_all(nat, nat->seen[l], pass == 1);
+				add_all(nat, nat->seen[l], pass);
+	nat->purging = has_orphans(nat);
+	nat->purge_cursor = 0;
 }
 
 bool sp_nat_is_own(const struct sp_nat_worker *nat, const struct sp_addr *addr)

@@ -110,8 +110,8 @@ uint64_t sp_nat_draw(struct sp_nat_worker *nat)
 		(nat)->free_one = (i);                  \
 	} while (0)
 
-/* --- hashes
- * -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- hashes ----------------------------------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t hash_of(const struct sp_nat_worker *nat, const struct sp_addr *addr, uint64_t rest)
 {
@@ -142,13 +142,22 @@ static uint32_t *permit_head(const struct sp_nat_worker *nat, uint32_t mapping, 
 	return &nat->permits[hash_of(nat, remote, (uint64_t)mapping << 4 | 0xe)];
 }
 
-/* --- inside addresses
- * ---------------------------------------------------------------------------------------------------------------------- */
+/* --- inside addresses ------------------------------------------------------------------------------------------------------------------
+ */
 
-static uint32_t find_host(struct sp_nat_worker *nat, uint32_t entry, const struct sp_addr *addr)
+/* Whether an external address is the one that is wanted: by "interface" an inside end has one for each link. */
+static bool is_for(const struct sp_nat_want *want, const struct sp_nat_slice *slice)
 {
-	for (uint32_t h = *host_head(nat, entry, addr); h != SP_NAT_NONE; h = nat->host[h].next)
-		if (nat->host[h].entry == entry && sp_nat_same_addr(&nat->host[h].address, addr))
+	return !want->rule->entry->interface || slice == want->interface;
+}
+
+static uint32_t find_host(struct sp_nat_worker *nat, const struct sp_nat_want *want)
+{
+	const uint32_t entry = want->rule->entry->id;
+
+	for (uint32_t h = *host_head(nat, entry, &want->inside); h != SP_NAT_NONE; h = nat->host[h].next)
+		if (nat->host[h].entry == entry && sp_nat_same_addr(&nat->host[h].address, &want->inside) &&
+			is_for(want, nat->host[h].slice))
 			return h;
 	return SP_NAT_NONE;
 }
@@ -187,8 +196,8 @@ static void release_host(struct sp_nat_worker *nat, uint32_t h)
 	sp_count(&nat->counters.hosts, UINT64_MAX);
 }
 
-/* --- blocks of ports
- * ------------------------------------------------------------------------------------------------------------------------ */
+/* --- blocks of ports -------------------------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t add_block(struct sp_worker *worker, uint32_t h, uint16_t ports)
 {
@@ -234,14 +243,15 @@ static void leave_block(struct sp_worker *worker, uint32_t h, uint16_t port)
 		return;
 	b = *link;
 	*link = nat->block[b].next;
-	sp_nat_slice_give_block(host->slice, nat->block[b].first - host->slice->first, nat->block[b].n);
 	sp_nat_tell_block(worker, host, &nat->block[b], SP_NAT_EVENT_BLOCK_END);
+	/* Last: a slice without references may go. */
+	sp_nat_slice_give_block(host->slice, nat->block[b].first - host->slice->first, nat->block[b].n);
 	GIVE_FREE(nat, block, free_block, next, b);
 	sp_count(&nat->counters.blocks, UINT64_MAX);
 }
 
-/* --- ports
- * ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- ports -----------------------------------------------------------------------------------------------------------------------------
+ */
 
 static const uint8_t proto_numbers[SP_NAT_PROTO_COUNT] = {
 	[SP_NAT_PROTO_TCP] = 6, [SP_NAT_PROTO_UDP] = 17, [SP_NAT_PROTO_ICMP] = 1, [SP_NAT_PROTO_SCTP] = 132};
@@ -305,8 +315,8 @@ static uint32_t find_for_host(struct sp_worker *worker, const struct sp_nat_want
 	return find_port(nat, want, slice, 0, slice->n, true);
 }
 
-/* --- mappings
- * ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- mappings --------------------------------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t hold_ms(unsigned int proto)
 {
@@ -372,9 +382,10 @@ void sp_nat_mapping_drop(struct sp_worker *worker, uint32_t m)
 	while (*link != m)
 		link = &nat->mapping[*link].next_outside;
 	*link = mapping->next_outside;
-	sp_nat_slice_give(mapping->slice, mapping->proto, port - mapping->slice->first);
 	sp_nat_tell_mapping(worker, mapping, SP_NAT_EVENT_MAPPING_END);
 	leave_block(worker, mapping->host, port);
+	/* Last: a slice without references may go. */
+	sp_nat_slice_give(mapping->slice, mapping->proto, port - mapping->slice->first);
 	host->ports[mapping->proto]--;
 	host->refs--;
 	release_host(nat, mapping->host);
@@ -425,7 +436,7 @@ static uint32_t find_inside(struct sp_nat_worker *nat, const struct sp_nat_want 
 		const struct sp_nat_mapping *mapping = &nat->mapping[m];
 
 		if (mapping->inside_port == want->port && mapping->proto == want->proto && mapping->entry == entry &&
-			sp_nat_same_addr(&mapping->inside, &want->inside))
+			sp_nat_same_addr(&mapping->inside, &want->inside) && is_for(want, mapping->slice))
 			return m;
 	}
 	return SP_NAT_NONE;
@@ -442,12 +453,10 @@ uint32_t sp_nat_mapping_at(const struct sp_nat_worker *nat, const struct sp_addr
 	return SP_NAT_NONE;
 }
 
-/* Whether new sessions may have this external address: the rules, or the address of the link, may have changed. */
+/* Whether new sessions may have this external address: the entry may name others now. */
 static bool is_right(const struct sp_nat_want *want, const struct sp_nat_slice *slice)
 {
-	if (want->rule->entry->interface)
-		return slice == want->interface;
-	return sp_nat_rule_has(want->rule, slice);
+	return want->rule->entry->interface || sp_nat_rule_has(want->rule, slice);
 }
 
 /* The inside address starts anew; its sessions stay as they are. */
@@ -570,7 +579,7 @@ enum sp_drop_reason sp_nat_map(struct sp_worker *worker, const struct sp_nat_wan
 	if (m != SP_NAT_NONE) {
 		struct sp_nat_mapping *found = &nat->mapping[m];
 
-		if ((found->generation == want->rules->generation && !want->rule->entry->interface) || is_right(want, found->slice)) {
+		if (found->generation == want->rules->generation || is_right(want, found->slice)) {
 			found->generation = want->rules->generation;
 			*mapping = m;
 			*fresh = false;
@@ -579,7 +588,7 @@ enum sp_drop_reason sp_nat_map(struct sp_worker *worker, const struct sp_nat_wan
 		detach(worker, m);
 	}
 	*fresh = true;
-	h = find_host(nat, want->rule->entry->id, &want->inside);
+	h = find_host(nat, want);
 	if (h != SP_NAT_NONE && !is_right(want, nat->host[h].slice)) {
 		detach_host(nat, h);
 		h = SP_NAT_NONE;
@@ -587,8 +596,8 @@ enum sp_drop_reason sp_nat_map(struct sp_worker *worker, const struct sp_nat_wan
 	return h != SP_NAT_NONE ? make_for_host(worker, want, h, mapping) : make_with_host(worker, want, mapping);
 }
 
-/* --- whom a mapping has sent to
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- whom a mapping has sent to --------------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t find_permit(const struct sp_nat_worker *nat, uint32_t mapping, const struct sp_addr *remote)
 {

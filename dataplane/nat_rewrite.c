@@ -53,8 +53,7 @@ static inline uint64_t delta_addresses(const struct sp_key *from, const struct s
 		return delta_sums(sp_checksum_add(0, &from->v6, sizeof(from->v6)), sp_checksum_add(0, &to->v6, sizeof(to->v6)));
 	memcpy(&old, &from->v4, sizeof(old));
 	memcpy(&new, &to->v4, sizeof(new));
-	old = ~old;
-	return (new &UINT32_MAX) + (new >> 32) + (old & UINT32_MAX) + (old >> 32);
+	return halves(~old) + halves(new);
 }
 
 static inline uint64_t delta_ports(const struct sp_key *from, const struct sp_key *to)
@@ -77,7 +76,8 @@ static inline void mend_udp(uint8_t *checksum, uint64_t delta)
 	if (sp_read_u16(checksum) == 0)
 		return;
 	after = mended(sp_read_u16(checksum), delta);
-	after |= (uint16_t) - (after == 0);
+	if (after == 0)
+		after = 0xffff;
 	memcpy(checksum, &after, sizeof(after));
 }
 
@@ -159,8 +159,8 @@ static inline void write_ip(uint8_t *ip, const struct sp_key *from, const struct
 	}
 }
 
-/* --- whole packets
- * ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- whole packets ---------------------------------------------------------------------------------------------------------------------
+ */
 
 /* The first `len` bytes in one segment that is this packet's alone; NULL, and the packet dropped, when that cannot be. */
 static inline uint8_t *writable(struct sp_worker *worker, unsigned int i, uint32_t len)
@@ -315,8 +315,8 @@ static inline void rewrite(struct sp_worker *worker, unsigned int i)
 	rewrite_rare(worker, i, bytes);
 }
 
-/* --- ICMP errors
- * ----------------------------------------------------------------------------------------------------------------------------------- */
+/* --- ICMP errors -----------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Where layer 4 of the quoted packet begins; 0 when it cannot be told. The parser has walked the same headers. */
 static uint32_t quoted_l4(const struct rte_mbuf *mbuf, const struct sp_packet *packet)
@@ -391,8 +391,8 @@ static __rte_noinline void rewrite_error(struct sp_worker *worker, unsigned int 
 	write_ip(bytes + packet->l3_off, &outer, &outer_to, delta);
 }
 
-/* --- the stage
- * ------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- the stage -------------------------------------------------------------------------------------------------------------------------
+ */
 
 void sp_nat_rewrite_burst(struct sp_worker *worker)
 {

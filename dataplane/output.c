@@ -126,7 +126,7 @@ static void to_neighbour(struct sp_worker *worker, struct rte_mbuf *mbuf, uint32
 	struct sp_nexthop *nexthop = &routing->nexthops[id];
 	const struct sp_link *link = &routing->links[nexthop->link];
 	const uint64_t mac = __atomic_load_n(&nexthop->mac, __ATOMIC_RELAXED);
-	const uint32_t second = worker->burst.now_ms >> 10;
+	const uint32_t second = worker->burst.now_ms / 1000;
 	const uint8_t *address;
 	uint8_t family;
 
@@ -276,7 +276,7 @@ void sp_output_burst(struct sp_worker *worker)
 {
 	struct sp_nexthop *nexthops = worker->dataplane->routing->nexthops;
 	struct sp_burst *burst = &worker->burst;
-	const uint32_t second = burst->now_ms >> 10;
+	const uint32_t second = burst->now_ms / 1000;
 	const bool captured = worker->captures != NULL;
 	struct run run = {.index = SP_NO_LINK};
 

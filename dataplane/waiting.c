@@ -43,7 +43,8 @@ struct neighbour {
 	uint32_t n;
 	uint16_t link;
 	uint8_t family;
-	bool asked; /* the question has found room in the ring */
+	bool asked;   /* the question has found room in the ring */
+	bool gateway; /* packets wait that are not addressed to it */
 	uint16_t chain, next_in_chain;
 	uint16_t older, newer; /* newer: also of those that are free */
 };
@@ -338,19 +339,69 @@ static void ask(const struct sp_routing *routing, struct neighbour *neighbour, u
 
 /* --- the way in ------------------------------------------------------------------------------------------------------------------- */
 
-static void make_room(struct sp_worker *worker, struct neighbour *neighbour, uint32_t buffers)
+/* Whether the packet's destination is another than the neighbour. */
+static bool is_for_gateway(const struct rte_mbuf *mbuf, uint32_t l3_off, uint8_t family, const uint8_t *address)
+{
+	uint8_t copy[SP_IPV6_ADDRESS_BYTES];
+	bool v4 = family == SP_FAMILY_IPV4;
+	uint32_t off = l3_off + (v4 ? SP_IPV4_SRC_OFFSET + SP_IPV4_ADDRESS_BYTES : SP_IPV6_DST_OFFSET);
+	const void *destination = rte_pktmbuf_read(mbuf, off, (uint32_t)address_bytes(family), copy);
+
+	return destination != NULL && memcmp(destination, address, address_bytes(family)) != 0;
+}
+
+/* Who has to make room for a neighbour: whoever has waited longest, but a gateway only for another one. NULL: nobody. */
+static struct neighbour *victim_for(struct sp_waiting *waiting, const struct neighbour *neighbour, bool gateway)
+{
+	struct neighbour *oldest = NULL;
+
+	for (uint16_t n = waiting->oldest; n != NONE; n = waiting->neighbour[n].newer) {
+		struct neighbour *victim = &waiting->neighbour[n];
+
+		if (victim->n == 0)
+			continue; /* the new one itself */
+		if (!victim->gateway)
+			return victim;
+		if (oldest == NULL && (gateway || victim == neighbour))
+			oldest = victim;
+	}
+	return oldest;
+}
+
+static struct neighbour *find_or_open(struct sp_worker *worker, uint16_t link, uint8_t family, const uint8_t *address, bool gateway)
+{
+	struct sp_waiting *waiting = worker->waiting;
+	struct neighbour *neighbour = find(waiting, link, family, address), *victim;
+
+	if (neighbour == NULL && waiting->free == NONE) {
+		victim = victim_for(waiting, NULL, gateway);
+		if (victim == NULL)
+			return NULL;
+		drop_all(worker, close_slot(waiting, victim), SP_DROP_ROUTE_WAITING_FULL);
+	}
+	if (neighbour == NULL)
+		neighbour = open_slot(waiting, link, family, address, worker->burst.now_ms);
+	neighbour->gateway = neighbour->gateway || gateway;
+	return neighbour;
+}
+
+/* Room for a packet of so many buffers; false when there is none for this neighbour. */
+static bool make_room(struct sp_worker *worker, struct neighbour *neighbour, uint32_t buffers)
 {
 	struct sp_waiting *waiting = worker->waiting;
 
 	while (neighbour->n >= waiting->queue)
 		drop_first(worker, neighbour);
 	while (waiting->n_buffers + buffers > waiting->max) {
-		struct neighbour *oldest = &waiting->neighbour[waiting->oldest];
+		struct neighbour *victim = victim_for(waiting, neighbour, neighbour->gateway);
 
-		drop_first(worker, oldest);
-		if (oldest->n == 0 && oldest != neighbour)
-			close_slot(waiting, oldest);
+		if (victim == NULL)
+			return false;
+		drop_first(worker, victim);
+		if (victim->n == 0 && victim != neighbour)
+			close_slot(waiting, victim);
 	}
+	return true;
 }
 
 void sp_waiting_add(struct sp_worker *worker, struct rte_mbuf *mbuf, uint32_t l3_off, uint32_t nexthop, uint16_t link, uint8_t family,
@@ -358,25 +409,24 @@ void sp_waiting_add(struct sp_worker *worker, struct rte_mbuf *mbuf, uint32_t l3
 {
 	struct sp_waiting *waiting = worker->waiting;
 	struct packet packet = {.mbuf = mbuf, .l3_off = l3_off, .ingress = ingress};
-	uint32_t now_ms = worker->burst.now_ms;
-	struct neighbour *neighbour;
+	struct neighbour *neighbour = NULL;
 
 	remember(worker, &packet);
-	if (waiting->closed || mbuf->nb_segs > waiting->max) {
+	if (!waiting->closed && mbuf->nb_segs <= waiting->max)
+		neighbour = find_or_open(worker, link, family, address, is_for_gateway(mbuf, l3_off, family, address));
+	if (neighbour != NULL && !make_room(worker, neighbour, mbuf->nb_segs)) {
+		if (neighbour->n == 0)
+			close_slot(waiting, neighbour);
+		neighbour = NULL;
+	}
+	if (neighbour == NULL) {
 		drop(worker, &packet, SP_DROP_ROUTE_WAITING_FULL);
 		return;
 	}
-	neighbour = find(waiting, link, family, address);
-	if (neighbour == NULL) {
-		if (waiting->free == NONE)
-			drop_all(worker, close_slot(waiting, &waiting->neighbour[waiting->oldest]), SP_DROP_ROUTE_WAITING_FULL);
-		neighbour = open_slot(waiting, link, family, address, now_ms);
-	}
 	neighbour->nexthop = nexthop;
-	make_room(worker, neighbour, mbuf->nb_segs);
 	append(worker, neighbour, &packet);
 	if (!neighbour->asked)
-		ask(worker->dataplane->routing, neighbour, now_ms);
+		ask(worker->dataplane->routing, neighbour, worker->burst.now_ms);
 }
 
 /* --- the way out ------------------------------------------------------------------------------------------------------------------ */

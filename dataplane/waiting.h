@@ -5,8 +5,8 @@
  * error each to those senders who would know their packet again.
  *
  * The table is a worker's. It is bounded by packets for one neighbour, by neighbours, and by packet buffers in all; what is over goes from
- * where the wait was longest (route_waiting_full), as a neighbour that is there answers within milliseconds: so a scan of an empty network
- * does not keep others from being found.
+ * where the wait was longest (route_waiting_full), as a neighbour that is there answers within milliseconds. A gateway makes room only for
+ * another one. So a scan of an empty network does not keep others from being found.
  */
 #ifndef SP_DATAPLANE_WAITING_H
 #define SP_DATAPLANE_WAITING_H

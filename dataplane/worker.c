@@ -240,6 +240,8 @@ unsigned int sp_worker_turn(struct sp_worker *worker, uint64_t now, uint32_t now
 	unsigned int handled;
 
 	begin_turn(worker, now, now_ms);
+	if (unlikely(worker->dataplane->nat != NULL))
+		sp_nat_turn(worker);
 	handled = poll_ports(worker);
 	if (worker->dataplane->routing != NULL)
 		handled += poll_linux(worker, now_ms);
@@ -249,8 +251,6 @@ unsigned int sp_worker_turn(struct sp_worker *worker, uint64_t now, uint32_t now
 	sp_sessions_age(worker->sessions, now_ms, AGE_BUDGET);
 	sp_defence_turn(worker, now_ms);
 	sp_fragments_age(worker, FRAGMENT_BUDGET);
-	if (unlikely(worker->dataplane->nat != NULL))
-		sp_nat_turn(worker);
 	flush_all(worker);
 	return handled;
 }

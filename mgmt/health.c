@@ -21,13 +21,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "mgmt/health_notes.h"
 #include "mgmt/health_set.h"
 
 #define STARTS_MAX  64                         /* checks begun between two looks at the sockets */
 #define EVENTS_MAX  (SP_HEALTH_CHECKS_MAX + 1) /* all that can be: an answer in time is seen before its deadline is */
 #define UNABLE_MS   1000                       /* until a check that the firewall could not make is tried again */
-#define NOTES_MAX   16                         /* lines a second in the log */
-#define NOTES_MS    1000
 #define WAKE        UINT64_MAX
 #define MS_PER_SEC  1000
 #define NS_PER_MS   1000000
@@ -40,15 +39,6 @@ struct slot {
 	uint32_t use;     /* tells an event of this use from one of the last */
 	uint32_t backend; /* index in the set */
 	int64_t deadline_ms;
-};
-
-/* A line for the log. */
-struct note {
-	uint32_t entry;
-	struct sp_addr address;
-	uint16_t port;
-	bool live;
-	struct sp_check_failure failure;
 };
 
 struct sp_health {
@@ -65,10 +55,7 @@ struct sp_health {
 	struct sp_health_set *set;
 	struct slot slots[SP_HEALTH_CHECKS_MAX];
 	unsigned int n_busy;
-	struct note notes[NOTES_MAX];
-	unsigned int n_notes, notes_left, notes_lost;
-	unsigned int unable;  /* checks that could not be made, of which the log does not tell yet */
-	int64_t notes_end_ms; /* of the second that notes_left is for */
+	struct sp_health_notes notes;
 };
 
 static int64_t clock_ms(clockid_t clock)
@@ -80,24 +67,6 @@ static int64_t clock_ms(clockid_t clock)
 }
 
 /* --- what an answer means ---------------------------------------------------------------------------------------------------------- */
-
-static void begin_notes(struct sp_health *health, int64_t now_ms)
-{
-	health->notes_end_ms = now_ms + NOTES_MS;
-	health->notes_left = NOTES_MAX;
-}
-
-static void note(struct sp_health *health, const struct sp_health_entry *entry, const struct sp_health_backend *backend, int64_t now_ms)
-{
-	if (now_ms >= health->notes_end_ms)
-		begin_notes(health, now_ms);
-	if (health->notes_left == 0 || health->n_notes == NOTES_MAX) {
-		health->notes_lost++;
-		return;
-	}
-	health->notes_left--;
-	health->notes[health->n_notes++] = (struct note){entry->id, backend->address, entry->port, backend->live, backend->failure};
-}
 
 static void judge(struct sp_health *health, struct sp_health_backend *backend, bool good, int64_t now_ms)
 {
@@ -116,7 +85,7 @@ static void judge(struct sp_health *health, struct sp_health_backend *backend, b
 	backend->since_ms = clock_ms(CLOCK_REALTIME);
 	if (!backend->drained)
 		entry->tell_ms = now_ms;
-	note(health, entry, backend, now_ms);
+	sp_health_note(&health->notes, entry, backend, now_ms);
 }
 
 /* The check is over: what it says, and when the next one is due. */
@@ -125,7 +94,7 @@ static void finish(struct sp_health *health, struct slot *slot, enum sp_check_st
 	struct sp_health_backend *backend = &health->set->backends[slot->backend];
 
 	if (step == SP_CHECK_UNABLE) {
-		health->unable++;
+		health->notes.unable++;
 		backend->due_ms = now_ms + UNABLE_MS;
 	} else {
 		backend->failure = slot->check.failure;
@@ -267,39 +236,15 @@ static void tell_changes(struct sp_health *health, int64_t now_ms)
 			tell(health, e, now_ms);
 }
 
-static void print_note(const struct note *note)
-{
-	char address[48], port[16] = "", why[96];
-
-	if (note->port != 0)
-		snprintf(port, sizeof(port), " port %u", note->port);
-	fprintf(stderr, "sallyport: nat entry %u: backend %s%s is %s%s\n", note->entry,
-		sp_addr_format(&note->address, address, sizeof(address)), port,
-		note->live ? "alive" : "dead: ", note->live ? "" : sp_check_failure_text(&note->failure, why, sizeof(why)));
-}
-
 /* The same of the log. */
 static void print_notes(struct sp_health *health, int64_t now_ms)
 {
-	struct note notes[NOTES_MAX];
-	bool over = now_ms >= health->notes_end_ms;
-	unsigned int n = health->n_notes, lost = over ? health->notes_lost : 0, unable = over ? health->unable : 0;
+	struct sp_health_notes notes;
 
-	if (n == 0 && lost == 0 && unable == 0)
+	if (!sp_health_notes_take(&health->notes, now_ms, &notes))
 		return;
-	memcpy(notes, health->notes, n * sizeof(notes[0]));
-	health->n_notes = 0;
-	health->notes_lost -= lost;
-	health->unable -= unable;
-	if (lost != 0 || unable != 0)
-		begin_notes(health, now_ms);
 	pthread_mutex_unlock(&health->lock);
-	for (unsigned int i = 0; i < n; i++)
-		print_note(&notes[i]);
-	if (lost != 0)
-		fprintf(stderr, "sallyport: nat: %u more backends came or went; GET /v1/nat lists them\n", lost);
-	if (unable != 0)
-		fprintf(stderr, "sallyport: nat: %u checks of backends could not be made: no free descriptor or no memory\n", unable);
+	sp_health_notes_print(&notes);
 	pthread_mutex_lock(&health->lock);
 }
 

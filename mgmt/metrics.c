@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/nat_query.h"
 #include "dataplane/worker.h"
 #include "mgmt/captures.h"
 #include "mgmt/defences.h"
@@ -277,6 +278,42 @@ static void backend_family(const struct sp_health_sum *sums, size_t n, FILE *out
 	}
 }
 
+static void entry_family(const struct sp_nat_entry_row *rows, size_t n, FILE *out, const char *name, const char *help, size_t offset)
+{
+	uint64_t value;
+
+	family(out, name, "counter", help);
+	for (size_t i = 0; i < n; i++) {
+		memcpy(&value, (const char *)&rows[i] + offset, sizeof(value));
+		fprintf(out, "sallyport_%s_total{entry=\"%u\"} %" PRIu64 "\n", name, rows[i].entry, value);
+	}
+}
+
+static void write_translation(const struct snapshot *s, FILE *out)
+{
+	struct sp_nat_entry_row *rows = calloc(SP_NAT_MAX, sizeof(*rows));
+	struct sp_nat_sum sum;
+	size_t n = 0;
+
+	if (rows != NULL) {
+		sp_published_get(s->mgmt->dataplane);
+		n = sp_nat_entries(s->mgmt->dataplane, rows, 0, SP_NAT_MAX);
+		sp_published_put();
+	}
+	sp_nat_sum(s->mgmt->dataplane, &sum);
+	gauge(out, "nat_mappings", "Inside addresses and ports that have an external one.", sum.mappings);
+	gauge(out, "nat_hosts", "Inside addresses that have an external one.", sum.hosts);
+	gauge(out, "nat_blocks", "Blocks of ports that are given out.", sum.blocks);
+	counter(out, "nat_mappings_made", "Mappings made.", sum.made);
+	entry_family(
+		rows, n, out, "nat_sessions", "Sessions that the entry translates, opened.", offsetof(struct sp_nat_entry_row, sessions));
+	entry_family(rows, n, out, "nat_exhausted", "Sessions refused for want of a port of the entry.",
+		offsetof(struct sp_nat_entry_row, exhausted));
+	entry_family(rows, n, out, "nat_refused", "Sessions refused by max_per_source, or without a live backend.",
+		offsetof(struct sp_nat_entry_row, refused));
+	free(rows);
+}
+
 static void write_backends(const struct snapshot *s, FILE *out)
 {
 	struct sp_health_sum *sums = calloc(SP_NAT_MAX, sizeof(*sums));
@@ -433,6 +470,7 @@ void sp_res_metrics(struct sp_call *call)
 		write_inspection(s, out);
 		write_events(s, out);
 		write_captures(s, out);
+		write_translation(s, out);
 		write_backends(s, out);
 		write_kernel(s, out);
 		write_ports(s, out);

@@ -106,7 +106,8 @@ static void set_counters(const struct sp_dataplane *dataplane, json_t *json)
 	json_object_set_new(json, "counters", counters);
 }
 
-/* --- what workers have ------------------------------------------------------------------------------------------------------------ */
+/* --- what workers have -----------------------------------------------------------------------------------------------------------------
+ */
 
 static bool ask(struct sp_call *call, unsigned int worker, struct sp_nat_query *query)
 {

@@ -65,6 +65,37 @@ static void print_backends(json_t *json)
 		printf("and %lld more\n", (long long)sp_json_int(json, "backends_left_out"));
 }
 
+/* External addresses, and how many of their ports are in use. */
+static void print_pools(json_t *json)
+{
+	static const struct sp_column columns[] = {{.title = "ENTRY", .right = true}, {.title = "EXTERNAL", .flex = true},
+		{.title = "PORTS", .right = true}, {.title = "TCP", .right = true}, {.title = "UDP", .right = true},
+		{.title = "ICMP", .right = true}, {.title = "SCTP", .right = true}};
+	static const char *const protos[] = {"tcp", "udp", "icmp", "sctp"};
+	json_t *array = json_object_get(json, "pools"), *pool;
+	char text[SP_HUMAN_SIZE];
+	struct sp_table table;
+	size_t i;
+
+	if (json_array_size(array) == 0)
+		return;
+	sp_table_init(&table, columns, sizeof(columns) / sizeof(columns[0]));
+	json_array_foreach (array, i, pool) {
+		snprintf(text, sizeof(text), "%lld", (long long)sp_json_int(pool, "entry"));
+		sp_table_add(&table, json_is_integer(json_object_get(pool, "entry")) ? text : "link");
+		sp_table_add(&table, sp_json_string(pool, "address"));
+		add_number(&table, pool, "ports");
+		for (size_t p = 0; p < sizeof(protos) / sizeof(protos[0]); p++)
+			add_number(&table, json_object_get(pool, "used"), protos[p]);
+	}
+	sp_table_print(&table, sp_terminal_width(stdout), stdout);
+	if (sp_json_int(json, "pools_left_out") != 0)
+		printf("and %lld more\n", (long long)sp_json_int(json, "pools_left_out"));
+	array = json_object_get(json, "counters");
+	printf("%lld mappings of %lld addresses; %lld sessions refused for want of a port\n\n", (long long)sp_json_int(array, "mappings"),
+		(long long)sp_json_int(array, "hosts"), (long long)sp_json_int(array, "exhausted"));
+}
+
 static int list(const struct sp_ctl *ctl)
 {
 	json_t *json;
@@ -72,6 +103,7 @@ static int list(const struct sp_ctl *ctl)
 
 	if (!json)
 		return code;
+	print_pools(json);
 	print_backends(json);
 	json_decref(json);
 	return SP_CTL_GOOD;

@@ -111,6 +111,7 @@ struct sp_klink {
 	uint32_t epoch;
 	uint32_t tap_up; /* IFF_UP; atomic */
 	bool carrier;    /* as Linux was told */
+	bool readable;   /* the TAP may have frames */
 	uint32_t glean[2];
 	struct sp_kaddress addresses[SP_KADDRESSES_MAX];
 	unsigned int n_addresses;
@@ -172,17 +173,18 @@ struct sp_kernel {
 	struct sp_kprefix *dirty, **dirty_end;
 	uint64_t hosts_cursor, tick_cursor;
 	uint32_t epoch;
-	int64_t now_ms, tick_ms, links_ms;
+	int64_t now_ms, tick_ms;
 	unsigned int next_link; /* whose TAP is read first */
+	bool blocked;           /* no room in the ring, or no buffer: frames stay in the TAPs */
 	int64_t log_ms;
-	unsigned int log_lines, log_lost;
+	unsigned int log_lines;
 	struct sp_knetlink netlink;
 	struct sp_kernel_counters counters;
 };
 
 /* --- kernel.c ---------------------------------------------------------------------------------------------------------------------- */
 
-/* A kernel without TAPs and sockets, all of whose links have the ifindex that `ifindex_of` says. NULL with errno. */
+/* A kernel without TAPs and sockets, whose links have no ifindex yet. NULL with errno. */
 struct sp_kernel *sp_kernel_make(struct sp_dataplane *dataplane, struct rte_mempool *pool);
 void sp_kernel_free(struct sp_kernel *kernel);
 

@@ -43,7 +43,19 @@ uint32_t sp_kclock_sec(const struct sp_kernel *kernel)
 {
 	const struct sp_dataplane *dataplane = kernel->dataplane;
 
-	return dataplane->tsc_hz != 0 ? (uint32_t)((rte_rdtsc() - dataplane->tsc_start) / dataplane->tsc_hz) : 0;
+	/* As workers have it (sp_nexthop.used): of a millisecond clock that wraps. */
+	return dataplane->tsc_hz != 0 ? (uint32_t)((rte_rdtsc() - dataplane->tsc_start) / (dataplane->tsc_hz / 1000)) / 1000 : 0;
+}
+
+/* Lines are counted by the second; what one was too many for is said when it is over. */
+static void begin_log(struct sp_kernel *kernel)
+{
+	if (kernel->now_ms - kernel->log_ms < SP_MS_PER_SEC)
+		return;
+	if (kernel->log_lines > LOG_LINES)
+		fprintf(stderr, "sallyport: %u more lines about links, routes and neighbours\n", kernel->log_lines - LOG_LINES);
+	kernel->log_ms = kernel->now_ms;
+	kernel->log_lines = 0;
 }
 
 void sp_klog(struct sp_kernel *kernel, const char *fmt, ...)
@@ -51,12 +63,7 @@ void sp_klog(struct sp_kernel *kernel, const char *fmt, ...)
 	char text[WHY_MAX];
 	va_list args;
 
-	if (kernel->now_ms - kernel->log_ms >= SP_MS_PER_SEC) {
-		if (kernel->log_lines > LOG_LINES)
-			fprintf(stderr, "sallyport: kernel: %u more lines like these\n", kernel->log_lines - LOG_LINES);
-		kernel->log_ms = kernel->now_ms;
-		kernel->log_lines = 0;
-	}
+	begin_log(kernel);
 	if (kernel->log_lines++ >= LOG_LINES)
 		return;
 	va_start(args, fmt);
@@ -82,6 +89,7 @@ static void tick(struct sp_kernel *kernel)
 	if (kernel->now_ms - kernel->tick_ms < TICK_MS)
 		return;
 	kernel->tick_ms = kernel->now_ms;
+	begin_log(kernel);
 	sp_klinks_tick(kernel);
 	sp_kneighbours_tick(kernel);
 }
@@ -104,35 +112,32 @@ static bool turn(struct sp_kernel *kernel)
 	return some;
 }
 
-static nfds_t watched(const struct sp_kernel *kernel, struct pollfd *fds)
+/* Sleeps until a TAP or a socket has something, or the time is up; learns which TAPs have. */
+static void wait(struct sp_kernel *kernel, long ns)
 {
-	bool full = rte_ring_full(kernel->routing->from_kernel) != 0;
-	nfds_t n = 0;
+	struct timespec time = {.tv_nsec = ns};
+	struct pollfd fds[SP_LINKS_MAX + 2];
+	nfds_t n = kernel->n_links;
 
+	/* a TAP that is gone has no descriptor, and what cannot be taken need not wake anybody */
+	for (unsigned int i = 0; i < kernel->n_links; i++)
+		fds[i] = (struct pollfd){.fd = kernel->blocked ? -1 : kernel->links[i].fd, .events = POLLIN};
 	fds[n++] = (struct pollfd){.fd = mnl_socket_get_fd(kernel->netlink.events), .events = POLLIN};
 	fds[n++] = (struct pollfd){.fd = mnl_socket_get_fd(kernel->netlink.dump), .events = POLLIN};
-	/* what cannot be taken need not wake anybody */
-	for (unsigned int i = 0; i < kernel->n_links && !full; i++)
-		if (kernel->links[i].fd >= 0)
-			fds[n++] = (struct pollfd){.fd = kernel->links[i].fd, .events = POLLIN};
-	return n;
+	if (ppoll(fds, n, &time, NULL) < 0)
+		return;
+	for (unsigned int i = 0; i < kernel->n_links; i++)
+		kernel->links[i].readable |= (fds[i].revents & POLLIN) != 0;
 }
 
 static void *run(void *arg)
 {
 	struct sp_kernel *kernel = arg;
-	struct pollfd fds[SP_LINKS_MAX + 2];
 	unsigned int idle = 0;
 
 	while (!__atomic_load_n(&kernel->stop, __ATOMIC_ACQUIRE)) {
-		struct timespec pause = {.tv_nsec = idle < IDLE_TURNS ? BUSY_NS : IDLE_NS};
-
-		if (turn(kernel)) {
-			idle = 0;
-			continue;
-		}
-		idle++;
-		ppoll(fds, watched(kernel, fds), &pause, NULL);
+		idle = turn(kernel) ? 0 : idle + 1;
+		wait(kernel, idle == 0 ? 0 : idle < IDLE_TURNS ? BUSY_NS : IDLE_NS);
 	}
 	return NULL;
 }

@@ -89,15 +89,19 @@ bool sp_kneighbours_hosts(struct sp_kernel *kernel)
 {
 	unsigned int n = 0;
 
-	if (!kernel->hosts_dirty)
+	if (!kernel->hosts_dirty && kernel->hosts_cursor == 0)
 		return false;
+	/* what changes while they are walked is for the next walk, so that each one ends */
+	if (kernel->hosts_cursor == 0)
+		kernel->hosts_dirty = false;
 	for (; n < HOSTS_MAX && kernel->hosts_cursor <= kernel->neighbours.mask; kernel->hosts_cursor++) {
 		struct sp_map_node *node = kernel->neighbours.chains[kernel->hosts_cursor];
 
 		for (; node != NULL; node = node->next, n++)
 			set_host(kernel, SP_CONTAINER(node, struct sp_kneighbour, node));
 	}
-	kernel->hosts_dirty = kernel->hosts_cursor <= kernel->neighbours.mask;
+	if (kernel->hosts_cursor > kernel->neighbours.mask)
+		kernel->hosts_cursor = 0;
 	return true;
 }
 

@@ -343,10 +343,12 @@ static bool read_group(const struct nlattr *attribute, struct sp_nl_nexthop *out
 	out->cut = n > SP_NL_HOPS_MAX;
 	out->n_members = (unsigned int)(out->cut ? SP_NL_HOPS_MAX : n);
 	for (unsigned int i = 0; i < out->n_members; i++) {
-		struct nexthop_grp member;
+		const uint8_t *bytes = (const uint8_t *)at + i * sizeof(struct nexthop_grp);
+		/* the upper half, since Linux 6.12, was reserved and zero before */
+		uint32_t weight = (bytes[offsetof(struct nexthop_grp, weight)] | bytes[offsetof(struct nexthop_grp, weight) + 1] << 8) + 1u;
 
-		memcpy(&member, at + i * sizeof(member), sizeof(member));
-		out->members[i] = (struct sp_nl_member){member.id, (uint16_t)(member.weight + 1)};
+		memcpy(&out->members[i].id, bytes, sizeof(out->members[i].id));
+		out->members[i].weight = (uint16_t)(weight < UINT16_MAX ? weight : UINT16_MAX);
 	}
 	return true;
 }

@@ -140,15 +140,14 @@ static void set_connected(struct sp_kernel *kernel, struct sp_kprefix *prefix, b
 /* Neighbours have routes of their own where the longest prefix that covers them is their link's: has this change a part in that? */
 static void mind_hosts(struct sp_kernel *kernel, struct sp_kprefix *prefix, uint32_t before)
 {
-	bool was = is_glean(kernel, before), is = is_glean(kernel, prefix->best);
+	bool was = is_glean(kernel, before), is = is_glean(kernel, prefix->best), touched;
 
 	if (was || is)
 		set_connected(kernel, prefix, is);
-	kernel->hosts_dirty |= was || is || kernel->connected_lost;
-	for (unsigned int i = 0; i < kernel->n_connected && !kernel->hosts_dirty; i++)
-		kernel->hosts_dirty = covers(kernel->connected[i], prefix);
-	if (kernel->hosts_dirty)
-		kernel->hosts_cursor = 0;
+	touched = was || is || kernel->connected_lost;
+	for (unsigned int i = 0; i < kernel->n_connected && !touched; i++)
+		touched = covers(kernel->connected[i], prefix);
+	kernel->hosts_dirty |= touched;
 }
 
 /* --- the FIB ---------------------------------------------------------------------------------------------------------------------------

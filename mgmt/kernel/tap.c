@@ -53,15 +53,10 @@ static int attach(struct sp_klink *link, char *why, size_t why_size)
 /* MAC, MTU, and up. */
 static int set_up(const struct sp_klink *link, int fd, struct ifreq *request)
 {
-	if (ioctl(fd, SIOCGIFHWADDR, request) != 0)
+	request->ifr_hwaddr.sa_family = ARPHRD_ETHER;
+	memcpy(request->ifr_hwaddr.sa_data, link->link->mac, sizeof(link->link->mac));
+	if (ioctl(fd, SIOCSIFHWADDR, request) != 0)
 		return -1;
-	/* Not when it is the same: Linux would forget all neighbours of a TAP that it kept, permanent ones too. */
-	if (memcmp(request->ifr_hwaddr.sa_data, link->link->mac, sizeof(link->link->mac)) != 0) {
-		request->ifr_hwaddr.sa_family = ARPHRD_ETHER;
-		memcpy(request->ifr_hwaddr.sa_data, link->link->mac, sizeof(link->link->mac));
-		if (ioctl(fd, SIOCSIFHWADDR, request) != 0)
-			return -1;
-	}
 	request->ifr_mtu = link->link->mtu;
 	if (ioctl(fd, SIOCSIFMTU, request) != 0 || ioctl(fd, SIOCGIFFLAGS, request) != 0)
 		return -1;
@@ -157,6 +152,7 @@ static bool read_one(struct sp_kernel *kernel, struct sp_klink *link)
 	char beyond;
 	ssize_t n;
 
+	kernel->blocked = mbuf == NULL;
 	if (mbuf == NULL)
 		return false;
 	vector[0] = (struct iovec){rte_pktmbuf_mtod(mbuf, void *), rte_pktmbuf_tailroom(mbuf)};
@@ -184,12 +180,14 @@ bool sp_ktap_read(struct sp_kernel *kernel)
 {
 	bool some = false;
 
+	kernel->blocked = false;
 	for (unsigned int i = 0; i < kernel->n_links; i++) {
 		struct sp_klink *link = &kernel->links[(kernel->next_link + i) % kernel->n_links];
 		unsigned int n = 0;
 
-		while (link->fd >= 0 && n < READ_MAX && read_one(kernel, link))
+		while (link->readable && !kernel->blocked && link->fd >= 0 && n < READ_MAX && read_one(kernel, link))
 			n++;
+		link->readable = link->readable && (n == READ_MAX || kernel->blocked);
 		some |= n > 0;
 	}
 	kernel->next_link = kernel->n_links > 0 ? (kernel->next_link + 1) % kernel->n_links : 0;

@@ -325,9 +325,9 @@ class Routed(Sallyport):
         return self.capture.memory_mb + ROUTING_MB
 
     def wait_link(self, process):
-        """The last thing that the firewall makes before Linux can be told addresses."""
+        """The last thing that the firewall does before Linux can be told addresses: its interfaces get a carrier."""
         until = time.monotonic() + START_SECONDS
-        while subprocess.run(["ip", "-n", self.namespace, "link", "show", "up", "dev", "out"], capture_output=True, check=False).stdout == b"":
+        while b"LOWER_UP" not in subprocess.run(["ip", "-n", self.namespace, "link", "show", "dev", "out"], capture_output=True, check=False).stdout:
             if process.poll() is not None:
                 raise BenchError(f"ended with {process.returncode}")
             if time.monotonic() > until:

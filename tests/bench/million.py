@@ -44,7 +44,10 @@ class Among(Routed):
             end(process)
             began_again = time.monotonic()
             process = spawn(machine, [machine.program("sallyport"), "run", "-c", os.path.join(folder, "sallyport.conf")], log)
+            self.wait_link(process)
+            ip("-n", self.namespace, "-batch", "-", text=routes.neighbours())
             self.follow(folder, process)
+            again = time.monotonic()
         except BaseException:
             end(process)
             raise
@@ -52,25 +55,29 @@ class Among(Routed):
         with open(log.name, encoding="utf-8", errors="replace") as file:
             tables = re.findall(r"routes: .* in (\d+) MB", file.read())
         self.found.append({
-            "told_s": said - began, "behind_s": known - said, "again_s": time.monotonic() - began_again, "mirror_mb": after - before,
+            "told_s": said - began, "behind_s": known - said, "again_s": again - began_again, "mirror_mb": after - before,
             "tables_mb": int(tables[-1]) if tables else None,
         })
         return process
 
     def follow(self, folder, process):
-        """Returns when workers route by all of them."""
+        """Returns when workers route by all of them, and neighbours are known."""
         until = time.monotonic() + FOLLOW_SECONDS
         while time.monotonic() < until:
             if process.poll() is not None:
                 raise BenchError(f"ended with {process.returncode}")
             try:
-                prefixes = re.search(r'sallyport_fib_prefixes\{family="ipv4"\} (\d+)', told(folder, "/metrics"))
-                if prefixes and int(prefixes[1]) >= self.count + 512:
+                metrics = told(folder, "/metrics")
+                if gauge(metrics, 'fib_prefixes{family="ipv4"}') >= self.count + 512 and gauge(metrics, 'neighbours{state="resolved"}') >= 2 * routes.NEIGHBOURS:
                     return
             except OSError:
                 pass
             time.sleep(0.05)
         raise BenchError(f"does not know all routes after {FOLLOW_SECONDS} s")
+
+
+def gauge(metrics, name):
+    return int((re.search(rf"^sallyport_{re.escape(name)} (\d+)", metrics, re.M) or [0, -1])[1])
 
 
 def resident_mb(pid):
@@ -109,6 +116,6 @@ def line(entry):
     over = f", {ranged(entry['over_few'], '+.0f')} over 512 routes" if entry.get("over_few") else ""
     return (
         f"{entry['routes']:,} routes of Linux: ip(8) took {entry['told_s']:.1f} s to say them, packets went by the last of them {entry['behind_s']:.1f} s later; a restart "
-        f"knew all after {entry['again_s']:.1f} s; tables {entry.get('tables_mb', 0):.0f} MB, what mirrors Linux {entry['mirror_mb']:.0f} MB; "
+        f"had them and its neighbours again after {entry['again_s']:.1f} s; tables {entry.get('tables_mb', 0):.0f} MB, what mirrors Linux {entry['mirror_mb']:.0f} MB; "
         f"{ranged(entry['cycles'], '.0f')} cycles a packet{over}"
     )

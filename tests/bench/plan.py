@@ -40,9 +40,10 @@ class Size:
         self.flood_samples = 11 if quick else 31
         self.million_launches = 1 if quick else 3
         # Seconds after the start by which rounds of each kind stop, whatever is left.
-        self.wire_until, self.memory_until, self.soak_until, self.million_until = (100, 120, 135, 150) if quick else (420, 540, 600, 640)
+        self.wire_until, self.memory_until, self.million_until, self.soak_until = (85, 102, 120, 140) if quick else (420, 540, 600, 650)
 
 
+# What tables call the kinds of traffic.
 KINDS = {"udp": "", "summed": "UDP ", "tcp": "TCP ", "syn": "SYN "}
 
 

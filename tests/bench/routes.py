@@ -11,13 +11,18 @@ def neighbour(link, n):
     return f"{net}.{first + 2 + n % NEIGHBOURS}"
 
 
+def neighbours():
+    """What ip(8) is told, a command a line: neighbours that stay. Linux forgets them when a TAP gets a new owner."""
+    return "".join(
+        f"neigh replace {neighbour(index, n)} lladdr 02:00:00:01:{index:02x}:{n:02x} nud permanent dev {name}\n"
+        for index, (name, _, _, _) in enumerate(LINKS) for n in range(NEIGHBOURS)
+    )
+
+
 def setup():
-    """What ip(8) is told, a command a line: addresses, neighbours that stay, 512 routes."""
-    lines = []
-    for index, (name, net, first, behind) in enumerate(LINKS):
-        lines.append(f"addr add {net}.{first + 1}/25 dev {name}")
-        for n in range(NEIGHBOURS):
-            lines.append(f"neigh add {neighbour(index, n)} lladdr 02:00:00:01:{index:02x}:{n:02x} nud permanent dev {name}")
+    """Addresses, neighbours, and 512 routes."""
+    lines = [f"addr add {net}.{first + 1}/25 dev {name}" for name, net, first, _ in LINKS] + neighbours().splitlines()
+    for index, (name, _, _, behind) in enumerate(LINKS):
         lines += [f"route add {behind}.{third}.0/24 via {neighbour(index, third)} dev {name}" for third in range(256)]
     return "\n".join(lines) + "\n"
 

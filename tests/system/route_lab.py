@@ -227,13 +227,13 @@ class RouteLab(Lab):
         return self.run(ns or self.left, "ping", "-n", "-c", "1", "-w", str(seconds), *options, addr).stdout
 
     def fetch(self, url, ns=None):
-        """The bytes that a host (the left one) gets from a web server."""
+        """The bytes that a host (the left one) gets from a web server, as far as they came."""
         path = os.path.join(self.dir, "fetched")
+        with open(path, "wb"):
+            pass
         self.curl(url, "-o", path, ns=ns)
         with open(path, "rb") as f:
-            body = f.read()
-        os.unlink(path)
-        return body
+            return f.read()
 
     def traceroute(self, addr, *options, ns=None):
         """The hops as traceroute(8) of a host (the left one) prints them, or what it says instead."""

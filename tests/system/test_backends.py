@@ -12,9 +12,9 @@ default = { action = "drop"; };
 rules = ( "10 allow tcp from inside to outside dport 80" );
 nat = (
     { id = 2; type = "destination"; from = "inside"; proto = "tcp"; dst = "198.51.100.1"; dport = 80; address = "203.0.113.11-203.0.113.13";
-      port = 8080; method = "maglev"; health = { type = "http"; path = "/healthz"; status = 200; interval = "100ms"; up = 2; down = 2; }; },
+      port = 8080; method = "maglev"; health = { type = "http"; path = "/healthz"; status = 200; interval = "500ms"; up = 1; down = 2; }; },
     { id = 5; type = "destination"; from = "inside"; proto = "tcp"; dst = "2001:db8:f::1"; dport = 80; address = "2001:db8:b::11, 2001:db8:b::12";
-      method = "maglev"; health = { type = "tcp"; interval = "100ms"; }; },
+      method = "maglev"; health = { type = "tcp"; interval = "500ms"; up = 1; down = 2; }; },
     { id = 8; type = "destination"; from = "inside"; proto = "tcp"; dst = "198.51.100.2"; dport = 443; address = "203.0.113.11-203.0.113.12";
       method = "maglev"; }
 );
@@ -76,6 +76,7 @@ def farm():
         made = Farm(lab)
         for entry, addresses in ((2, V4), (5, V6)):
             for address in addresses:
+                wait_for(lambda e=entry, a=address: made.one(e, a)["why"] is None and made.one(e, a)["asked"] > 0, PATIENCE, f"good answer of {address}")
                 made.wait_live(entry, address)
         yield made
         assert lab.balance() == 0

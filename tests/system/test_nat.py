@@ -144,7 +144,7 @@ def test_a_new_address_of_the_link_is_used(lab):
     lab.ip("addr", "del", "10.2.0.1/24", "dev", "out")
     lab.ip("addr", "add", "10.2.0.99/24", "dev", "out")
     try:
-        wait_for(lambda: ask(lab, OUTSIDE, first=45000)[0][0] == "10.2.0.99", PATIENCE, "the new address")
+        wait_for(lambda: (lab.ask_udp(lab.left, OUTSIDE, 7777, timeout=1) or "").startswith("10.2.0.99 "), PATIENCE, "the new address")
     finally:
         lab.ip("addr", "del", "10.2.0.99/24", "dev", "out")
         lab.ip("addr", "add", "10.2.0.1/24", "dev", "out")

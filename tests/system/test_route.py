@@ -98,17 +98,19 @@ def test_packet_too_big_for_the_far_link(lab, small_link, family):
     assert f"mtu {small_link}" in lab.route_of(lab.left, addr)
 
 
-def test_a_packet_that_may_be_fragmented_is(lab, small_link):
-    """IPv4's older way: who sends learns nothing, and the router cuts."""
+@pytest.mark.parametrize("size, fragments", [(1400, 2), (4000, 6)], ids=("whole", "fragments"))
+def test_a_packet_that_may_be_fragmented_is(lab, small_link, size, fragments):
+    """IPv4's older way: who sends learns nothing, and the router cuts, also what has been cut before."""
     code = (
         "import socket,sys\n"
         "s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(20)\n"
         "s.setsockopt(socket.IPPROTO_IP,10,0)\n"  # IP_MTU_DISCOVER, IP_PMTUDISC_DONT
-        "s.sendto(b'x'*1400,(sys.argv[1],9001)); print(s.recv(99).decode())\n"
+        "s.sendto(b'x'*int(sys.argv[2]),(sys.argv[1],9001)); print(s.recv(99).decode())\n"
     )
     with lab.watch(lab.right, "ip[6:2] & 0x3fff != 0") as seen:
-        assert lab.run(lab.left, "/usr/bin/python3", "-c", code, lab["right"].addr[4]).stdout == "right\n"
-        wait_for(lambda: len(re.findall(r"length 1314:|flags \[none\]", seen())) == 2, PATIENCE, lambda: f"two fragments: {seen()}")
+        assert lab.run(lab.left, "/usr/bin/python3", "-c", code, lab["right"].addr[4], str(size)).stdout == "right\n"
+        wait_for(lambda: 2 <= len(re.findall(r"ethertype IPv4", seen())) <= fragments, PATIENCE, lambda: f"fragments: {seen()}")
+        assert all(int(length) <= small_link + 14 for length in re.findall(r"ethertype IPv4 \(0x0800\), length (\d+)", seen())), seen()
     assert "mtu" not in lab.route_of(lab.left, lab["right"].addr[4])
 
 

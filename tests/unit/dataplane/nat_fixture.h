@@ -155,8 +155,13 @@ static inline void nat_assert_empty(void)
 		}
 		for (const struct sp_nat_address *a = nat->addresses; a != NULL; a = a->next) {
 			assert_int_equal(a->slice[w]->refs, 0);
-			for (unsigned int p = 0; p < SP_NAT_PROTO_COUNT; p++)
+			for (unsigned int p = 0; p < SP_NAT_PROTO_COUNT; p++) {
 				assert_int_equal(a->slice[w]->used[p], 0);
+				for (uint32_t k = 0; k < a->slice[w]->n; k++)
+					assert_false(sp_nat_slice_is_taken(a->slice[w], p, k));
+			}
+			for (uint32_t b = 0; b < (a->slice[w]->n / SP_NAT_WORD + 63) / 64; b++)
+				assert_int_equal(a->slice[w]->blocks[b], 0);
 		}
 	}
 }

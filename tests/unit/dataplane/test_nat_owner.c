@@ -190,6 +190,36 @@ static void every_packet_reaches_its_session(void **unused)
 	}
 }
 
+/* RFC 4787 REQ-1 over workers: also to remote ends that entries would translate themselves, and whose packets others would own. */
+static void one_mapping_for_all_workers(void **unused)
+{
+	(void)unused;
+	for (unsigned int workers = 2; workers <= 4; workers++) {
+		lab_start(&(struct lab_options){.n_workers = workers, .n_queues = workers}, rules);
+		for (unsigned int host = 1; host <= 20; host++) {
+			char address[INET6_ADDRSTRLEN] = "";
+			uint16_t port = 0;
+
+			for (unsigned int remote = 1; remote < 128; remote += 7) {
+				struct sp_frame_spec out = {.proto = IPPROTO_UDP,
+					.src = text("10.0.7.%u", host, 0),
+					.dst = text("198.51.100.%u", remote, 0),
+					.sport = 5000,
+					.dport = (uint16_t)remote};
+				struct seen seen;
+
+				send_by(IN, &out);
+				assert_true(nat_see(OUT, &seen));
+				assert_true(port == 0 || (port == seen.sport && strcmp(address, seen.src) == 0));
+				port = seen.sport;
+				memcpy(address, seen.src, sizeof(address));
+			}
+		}
+		assert_int_equal(nat_mappings(), 20);
+		nat_stop();
+	}
+}
+
 #define MANY  100000
 #define BATCH 250
 
@@ -325,6 +355,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_packet_reaches_its_session),
+		cmocka_unit_test(one_mapping_for_all_workers),
 		cmocka_unit_test(hundred_thousand_sessions),
 	};
 

@@ -370,6 +370,72 @@ static void a_scan_is_bounded(void **unused)
 	stop();
 }
 
+/* The neighbours of a scanned network do not push out those that lead on. */
+static void gateways_keep_their_place(void **unused)
+{
+	uint32_t id;
+
+	(void)unused;
+	for (unsigned int few = 0; few < 2; few++) {
+		route_defaults();
+		route_config.waiting = few ? 16 : 512; /* it is the buffers, or the neighbours, that are scarce */
+		start();
+		route_set("10.0.0.0", 8, route_glean(LINK_OUT, SP_FAMILY_IPV4));
+		id = route_gateway(LINK_OUT, "198.51.100.30");
+		route_set("10.7.0.0", 16, id);
+		send_udp(4, "10.7.1.1", 7000);
+		send_udp(4, "10.7.1.1", 7001);
+		for (unsigned int i = 0; i < 600; i++) {
+			char address[32];
+
+			snprintf(address, sizeof(address), "10.0.%u.%u", i / 200, 1 + i % 200);
+			send_udp(4, address, 7000);
+			if (i % 32 == 0)
+				lab_run();
+		}
+		lab_run();
+		assert_int_equal(waiting(), few ? 16 : SP_WAITING_NEIGHBOURS + 1);
+		route_resolve(id, 0x30);
+		for (unsigned int turn = 0; turn < 16; turn++)
+			lab_run();
+		expect_sent(0x30, 7000, 2);
+		stop();
+	}
+}
+
+/* Gateways make room for each other, and nothing but them does when there is nothing else. */
+static void gateways_alone(void **unused)
+{
+	uint32_t id[8];
+
+	(void)unused;
+	route_config.waiting = 4;
+	start();
+	for (unsigned int g = 0; g < 8; g++) {
+		char address[32], network[32];
+
+		snprintf(address, sizeof(address), "198.51.100.%u", 100 + g);
+		snprintf(network, sizeof(network), "10.%u.0.0", g);
+		id[g] = route_gateway(LINK_OUT, address);
+		route_set(network, 16, id[g]);
+		snprintf(network, sizeof(network), "10.%u.0.1", g);
+		send_udp(4, network, (uint16_t)(7000 + g));
+	}
+	send_udp(4, "198.51.100.77", 7000); /* no gateway: there is no room for it */
+	lab_run();
+	assert_int_equal(waiting(), 4);
+	assert_int_equal(lab_drops(SP_DROP_ROUTE_WAITING_FULL), 5);
+	for (unsigned int g = 0; g < 8; g++) {
+		route_resolve(id[g], (uint8_t)g);
+		lab_run();
+		if (g < 4)
+			assert_int_equal(lab_count(OUT), 0);
+		else
+			expect_sent((uint8_t)g, (uint16_t)(7000 + g), 1);
+	}
+	stop();
+}
+
 static void buffers_are_bounded(void **unused)
 {
 	(void)unused;
@@ -526,6 +592,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(fragments_wait, setup, cleanup),
 		cmocka_unit_test_setup_teardown(translated_packets_wait, setup, cleanup),
 		cmocka_unit_test_setup_teardown(a_scan_is_bounded, setup, cleanup),
+		cmocka_unit_test_setup_teardown(gateways_keep_their_place, setup, cleanup),
+		cmocka_unit_test_setup_teardown(gateways_alone, setup, cleanup),
 		cmocka_unit_test_setup_teardown(buffers_are_bounded, setup, cleanup),
 		cmocka_unit_test_setup_teardown(a_full_ring_is_tried_again, setup, cleanup),
 		cmocka_unit_test_setup_teardown(drain_leaves_nothing, setup, cleanup),

@@ -55,6 +55,32 @@ static void nothing_without_entries(void **state)
 	refused("POST", "/v1/nat/backends", "", "{\"address\": \"192.0.2.10\", \"drain\": true}", 404, "no-such-backend");
 }
 
+static void pools_are_listed(void **state)
+{
+	json_t *json, *row;
+
+	(void)state;
+	put(NAT(ENTRY_1 ",\n  { id = 3; type = \"source\"; from = \"inside\"; to = \"outside\"; address = \"203.0.113.1-203.0.113.2\"; }"));
+	json = get("/v1/nat?limit=5");
+	assert_int_equal(json_array_size(json_object_get(json, "entries")), 2);
+	row = json_array_get(json_object_get(json, "entries"), 1);
+	assert_int_equal(integer(row, "entry"), 3);
+	assert_string_equal(json_string_value(json_object_get(row, "type")), "source");
+	assert_int_equal(integer(row, "sessions"), 0);
+	assert_int_equal(json_array_size(json_object_get(json, "pools")), 2);
+	row = json_array_get(json_object_get(json, "pools"), 1);
+	assert_string_equal(json_string_value(json_object_get(row, "address")), "203.0.113.2");
+	assert_in_range(integer(row, "ports"), 64512 - 64 * SP_WORKERS_MAX, 64512);
+	assert_int_equal(integer(json_object_get(row, "used"), "udp"), 0);
+	assert_int_equal(json_array_size(json_object_get(json, "mappings")), 0);
+	assert_true(json_is_null(json_object_get(json, "next")));
+	assert_in_range(integer(json_object_get(json, "counters"), "bytes"), 1, INT64_MAX);
+	json_decref(json);
+	refused("GET", "/v1/nat?limit=0", "", NULL, 400, "bad-parameter");
+	refused("GET", "/v1/nat?cursor=99.0", "", NULL, 400, "bad-parameter");
+	refused("GET", "/v1/nat?cursor=x", "", NULL, 400, "bad-parameter");
+}
+
 static void backends_are_listed(void **state)
 {
 	static const struct {
@@ -246,6 +272,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(nothing_without_entries, setup_running, teardown),
+		cmocka_unit_test_setup_teardown(pools_are_listed, setup_running, teardown),
 		cmocka_unit_test_setup_teardown(backends_are_listed, setup_running, teardown),
 		cmocka_unit_test(the_first_rules_are_watched),
 		cmocka_unit_test_setup_teardown(a_check_is_made, setup_running, teardown),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Events as JSON lines: every field by a JSON parser, Community ID by published vectors, and the writer with real rings and files. */
 #include "dataplane/defence.h"
+#include "dataplane/nat.h"
 #include "mgmt/eve.h"
 
 #include <arpa/inet.h>
@@ -165,6 +166,65 @@ static void defences(void **state)
 	assert_string_equal(text_at(json, "defence", "name"), "pressure");
 	assert_true(json_is_false(json_object_get(json_object_get(json, "defence"), "engaged")));
 	assert_int_equal(number_at(json, "defence", "timeouts_percent"), 37);
+	json_decref(json);
+}
+
+static void translations(void **state)
+{
+	struct sp_event event = {.type = SP_EVENT_NAT,
+		.key = key_of("10.0.0.1", "203.0.113.1", IPPROTO_UDP, 40000, 2000),
+		.rule = 4,
+		.why = SP_NAT_EVENT_MAPPING,
+		.worker = 1};
+	struct sp_eve_names names = {0};
+	json_t *json;
+
+	(void)state;
+	json = parsed(&event, &names);
+	assert_string_equal(text_at(json, NULL, "event_type"), "nat");
+	assert_string_equal(text_at(json, NULL, "src_ip"), "10.0.0.1");
+	assert_int_equal(number_at(json, NULL, "src_port"), 40000);
+	assert_string_equal(text_at(json, "nat", "event"), "mapping");
+	assert_int_equal(number_at(json, "nat", "entry"), 4);
+	assert_string_equal(text_at(json, "nat", "outside_ip"), "203.0.113.1");
+	assert_int_equal(number_at(json, "nat", "outside_port"), 2000);
+	json_decref(json);
+
+	event.why = SP_NAT_EVENT_BLOCK;
+	event.key = key_of("10.0.0.1", "203.0.113.1", 0, 0, 2048);
+	event.bytes[0] = 512;
+	json = parsed(&event, &names);
+	assert_string_equal(text_at(json, "nat", "event"), "block");
+	assert_int_equal(number_at(json, "nat", "ports"), 512);
+	assert_null(json_object_get(json, "src_port"));
+	json_decref(json);
+
+	event.why = SP_NAT_EVENT_EXHAUSTED;
+	json = parsed(&event, &names);
+	assert_null(json_object_get(json_object_get(json, "nat"), "outside_ip"));
+	json_decref(json);
+}
+
+/* What the far end of a translated flow sees: the tuple of its answers, reversed. */
+static void a_translated_flow(void **state)
+{
+	struct sp_event event = {.type = SP_EVENT_FLOW_START,
+		.key = key_of("10.0.0.1", "198.51.100.7", IPPROTO_TCP, 40000, 443),
+		.reply = key_of("198.51.100.7", "203.0.113.1", IPPROTO_TCP, 443, 2000)};
+	struct sp_eve_names names = {0};
+	json_t *json;
+
+	(void)state;
+	json = parsed(&event, &names);
+	assert_string_equal(text_at(json, NULL, "src_ip"), "10.0.0.1");
+	assert_string_equal(text_at(json, "nat", "src_ip"), "203.0.113.1");
+	assert_int_equal(number_at(json, "nat", "src_port"), 2000);
+	assert_string_equal(text_at(json, "nat", "dest_ip"), "198.51.100.7");
+	assert_int_equal(number_at(json, "nat", "dest_port"), 443);
+	json_decref(json);
+	event.reply = (struct sp_key){0};
+	json = parsed(&event, &names);
+	assert_null(json_object_get(json, "nat"));
 	json_decref(json);
 }
 
@@ -694,6 +754,8 @@ int main(void)
 		cmocka_unit_test(sha1_of_rfc_3174),
 		cmocka_unit_test(community_ids_of_the_specification),
 		cmocka_unit_test(defences),
+		cmocka_unit_test(translations),
+		cmocka_unit_test(a_translated_flow),
 		cmocka_unit_test(a_flow_end),
 		cmocka_unit_test(a_monitor_rule_is_no_drop),
 		cmocka_unit_test(flow_ids_stay_apart_and_exact),

@@ -270,6 +270,8 @@ static void test_address_conflict(void **state)
 	assert_int_equal(kernel->counters.conflicts, 1);
 	address(RTM_NEWADDR, WAN, "2001:db8::1", 64, 0);
 	assert_int_equal(addresses(0)->n6, 1);
+	address(RTM_NEWADDR, WAN, "2001:db8::1", 64, IFA_F_DADFAILED | IFA_F_OPTIMISTIC);
+	assert_int_equal(addresses(0)->n6, 0);
 }
 
 static void test_more_addresses_than_fit(void **state)
@@ -303,6 +305,9 @@ static void test_links(void **state)
 	mnl_attr_put_u32(header, IFLA_MTU, 9000);
 	take(header, 0);
 	assert_int_equal(link->mtu, 1500); /* what the port takes */
+	kernel->netlink.wanted_ms = INT64_MAX;
+	take(make_link(&message, RTM_NEWLINK, WAN, "wan", IFF_UP | IFF_RUNNING), 0);
+	assert_true(kernel->netlink.wanted_ms < INT64_MAX);
 	kernel->netlink.wanted_ms = INT64_MAX;
 	take(make_link(&message, RTM_NEWLINK, WAN, "wan", 0), 0);
 	assert_int_equal(link->up, 0);
