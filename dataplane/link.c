@@ -17,6 +17,7 @@
 #define DHCP6_SERVER  547
 #define DHCP6_CLIENT  546
 #define DHCP_WAITS_MS 120000 /* for an answer to what Linux last sent: DHCP clients retry for about a minute (RFC 2131 4.1) */
+#define DHCP_AHEAD_MS 1000   /* that the asking worker's clock, rounded up, may be ahead of this one's */
 
 #define TCI_VLAN    0x0fff
 #define MAC_BITS    0xffffffffffffull
@@ -78,7 +79,7 @@ static bool dhcp_expected(const struct sp_worker *worker, const struct sp_link *
 {
 	uint32_t asked = __atomic_load_n(&link->dhcp_ms[which], __ATOMIC_RELAXED);
 
-	return asked != 0 && worker->burst.now_ms - asked < DHCP_WAITS_MS;
+	return asked != 0 && worker->burst.now_ms + DHCP_AHEAD_MS - asked < DHCP_WAITS_MS + DHCP_AHEAD_MS;
 }
 
 /* Whether the destination is a group, or an address of the firewall's own: of anything else Linux might become the router, around the

@@ -13,10 +13,7 @@
 
 #include "dataplane/siphash.h"
 
-/*
- * No secret, and the same everywhere: whoever knows the backends may know the table. What keeps a client from choosing its backend is the
- * hash of the flow, which is keyed.
- */
+/* No secret, and the same everywhere: whoever knows the backends may know the table, and by the hash of flows (nat.c) who gets which. */
 static const uint64_t hash_key[2] = {0x53616c6c79706f72u, 0x74206d61676c6576u};
 
 /* One live backend while the table is filled. */

@@ -534,8 +534,9 @@ static int set_live(struct sp_nat_rule *rule, const bool *live, size_t n, struct
 /* Rules that are about to go live get it, too. */
 static int set_live_everywhere(struct sp_nat *nat, uint32_t entry, const bool *live, size_t n)
 {
-	int rc = -ENOENT;
+	int rc = -ENOENT, failed = 0;
 
+	/* A list that cannot be told keeps the others from nothing. */
 	for (struct sp_nat_rules *rules = nat->rules; rules != NULL; rules = rules->next) {
 		struct sp_nat_rule *rule = sp_nat_rule_by_id(rules, entry);
 		struct sp_maglev *old = NULL;
@@ -547,9 +548,9 @@ static int set_live_everywhere(struct sp_nat *nat, uint32_t entry, const bool *l
 		if (rc == 0 && old != NULL && (rc = wait_for_workers(nat->dataplane)) == 0)
 			free(old);
 		if (rc != 0)
-			return rc;
+			failed = rc;
 	}
-	return rc;
+	return failed != 0 ? failed : rc;
 }
 
 int sp_nat_set_live(struct sp_dataplane *dataplane, uint32_t entry, const bool *live, size_t n)

@@ -132,7 +132,7 @@ enum sp_kstep {
 struct mnl_socket;
 
 struct sp_knetlink {
-	struct mnl_socket *events, *dump, *asks;
+	struct mnl_socket *events, *neighbours, *dump, *asks;
 	enum sp_kstep step;
 	bool sweeping;    /* the step's dump is in, what it did not have goes */
 	bool lossy;       /* messages were lost: those in the socket are to be thrown away */

@@ -72,8 +72,7 @@ void sp_klog(struct sp_kernel *kernel, const char *fmt, ...)
 	fprintf(stderr, "sallyport: %s\n", text);
 }
 
-/* --- the thread -------------------------------------------------------------------------------------------------------------------------
- */
+/* --- the thread -------------------------------------------------------------------------------------------------------------------- */
 
 /* Whoever waits for the tables gets them now: a mutex alone would let the thread take them again and again. */
 static void yield(struct sp_kernel *kernel)
@@ -116,13 +115,14 @@ static bool turn(struct sp_kernel *kernel)
 static void wait(struct sp_kernel *kernel, long ns)
 {
 	struct timespec time = {.tv_nsec = ns};
-	struct pollfd fds[SP_LINKS_MAX + 2];
+	struct pollfd fds[SP_LINKS_MAX + 3];
 	nfds_t n = kernel->n_links;
 
 	/* a TAP that is gone has no descriptor, and what cannot be taken need not wake anybody */
 	for (unsigned int i = 0; i < kernel->n_links; i++)
 		fds[i] = (struct pollfd){.fd = kernel->blocked ? -1 : kernel->links[i].fd, .events = POLLIN};
 	fds[n++] = (struct pollfd){.fd = mnl_socket_get_fd(kernel->netlink.events), .events = POLLIN};
+	fds[n++] = (struct pollfd){.fd = mnl_socket_get_fd(kernel->netlink.neighbours), .events = POLLIN};
 	fds[n++] = (struct pollfd){.fd = mnl_socket_get_fd(kernel->netlink.dump), .events = POLLIN};
 	if (ppoll(fds, n, &time, NULL) < 0)
 		return;
@@ -142,8 +142,7 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------------------------------------------- */
 
 static int make_links(struct sp_kernel *kernel)
 {

@@ -14,8 +14,7 @@
 #define DOWN_AGAIN_MS   50 /* Linux takes IPv4 routes of a link that goes down away and does not say so: everything is read again */
 #define FLAGS_OF_ROUTES (IFF_UP | IFF_RUNNING | IFF_LOWER_UP) /* when they change, so may routes without a word */
 
-/* --- which is which --------------------------------------------------------------------------------------------------------------------
- */
+/* --- which is which --------------------------------------------------------------------------------------------------------------- */
 
 static_assert(SP_KLINK_SLOTS == 1u << (32 - 22), "slots by the upper bits");
 
@@ -48,8 +47,7 @@ void sp_klinks_index(struct sp_kernel *kernel)
 	}
 }
 
-/* --- up and down ------------------------------------------------------------------------------------------------------------------------
- */
+/* --- up and down ------------------------------------------------------------------------------------------------------------------- */
 
 static const struct sp_port *port_of(const struct sp_kernel *kernel, const struct sp_klink *link)
 {
@@ -86,8 +84,7 @@ void sp_klinks_tick(struct sp_kernel *kernel)
 	}
 }
 
-/* --- changes in Linux -------------------------------------------------------------------------------------------------------------------
- */
+/* --- changes in Linux -------------------------------------------------------------------------------------------------------------- */
 
 static void gone(struct sp_kernel *kernel, struct sp_klink *link)
 {
@@ -159,8 +156,7 @@ void sp_klinks_sweep(struct sp_kernel *kernel)
 			gone(kernel, &kernel->links[i]);
 }
 
-/* --- addresses --------------------------------------------------------------------------------------------------------------------------
- */
+/* --- addresses --------------------------------------------------------------------------------------------------------------------- */
 
 static bool is_link_local(const uint8_t *address)
 {

@@ -57,8 +57,7 @@ static struct sp_kneighbour *find(const struct sp_kernel *kernel, uint16_t link,
 	return node != NULL ? SP_CONTAINER(node, struct sp_kneighbour, node) : NULL;
 }
 
-/* --- a route of its own ----------------------------------------------------------------------------------------------------------------
- */
+/* --- a route of its own ----------------------------------------------------------------------------------------------------------- */
 
 /* Whether an address is to be looked for on the link itself. */
 static bool is_on_link(const struct sp_kernel *kernel, uint16_t link, uint8_t family, const uint8_t *address)
@@ -105,8 +104,7 @@ bool sp_kneighbours_hosts(struct sp_kernel *kernel)
 	return true;
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------------------------------------------- */
 
 struct sp_kneighbour *sp_kneighbour_get(struct sp_kernel *kernel, uint16_t link, uint8_t family, const uint8_t *address)
 {
@@ -168,8 +166,7 @@ static void set_state(struct sp_kernel *kernel, struct sp_kneighbour *neighbour,
 		sp_nexthop_unknown(kernel->routing, neighbour->nexthop);
 }
 
-/* --- what Linux says -------------------------------------------------------------------------------------------------------------------
- */
+/* --- what Linux says -------------------------------------------------------------------------------------------------------------- */
 
 static void lost(struct sp_kernel *kernel, struct sp_kneighbour *neighbour)
 {
@@ -222,8 +219,7 @@ void sp_kneighbours_take(struct sp_kernel *kernel, const struct sp_nl_neighbour 
 	neighbour->nud = it->state;
 }
 
-/* --- what workers ask for --------------------------------------------------------------------------------------------------------------
- */
+/* --- what workers ask for --------------------------------------------------------------------------------------------------------- */
 
 static struct sp_kneighbour *wanted_by(struct sp_kernel *kernel, const struct sp_resolve *it)
 {
@@ -264,8 +260,7 @@ bool sp_kneighbours_resolve(struct sp_kernel *kernel)
 	return n > 0;
 }
 
-/* --- what time brings ------------------------------------------------------------------------------------------------------------------
- */
+/* --- what time brings ------------------------------------------------------------------------------------------------------------- */
 
 /* May free it. */
 static void age(struct sp_kernel *kernel, struct sp_kneighbour *neighbour)

@@ -4,7 +4,8 @@
  *
  * Tables are read at the start, and again when messages were lost, or when Linux changes tables without a word. While that goes on, changes
  * wait in their socket: read afterwards they bring the tables forward from what was read, and none is lost in between. What a table did not
- * have (its epoch is older) goes when the table is in.
+ * have (its epoch is older) goes when the table is in. Neighbours have a socket of their own, and wait only while theirs is read: packets
+ * wait for them.
  */
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -16,18 +17,18 @@
 
 #include "mgmt/kernel/internal.h"
 
-#define EVENTS_BYTES (32 * 1024 * 1024) /* of messages that may wait in the socket */
-#define DUMP_BYTES   (1024 * 1024)
-#define DISCARD_MAX  4096 /* the same of messages that have lost their meaning */
-#define EVENTS_MAX   16   /* datagrams of one turn */
-#define TRIES_MAX    3    /* for a table that changes while it is read */
-#define SILENT_MS    5000 /* Linux says nothing more: begin anew */
-#define AGAIN_MS     1000 /* after a failure */
-#define SPARE_FACTOR 1    /* reading everything takes at most half of the time */
-#define SPARE_MIN_MS 100
+#define EVENTS_BYTES     (32 * 1024 * 1024) /* of messages that may wait in the socket */
+#define NEIGHBOURS_BYTES (8 * 1024 * 1024)
+#define DUMP_BYTES       (1024 * 1024)
+#define DISCARD_MAX      4096 /* the same of messages that have lost their meaning */
+#define EVENTS_MAX       16   /* datagrams of one turn */
+#define TRIES_MAX        3    /* for a table that changes while it is read */
+#define SILENT_MS        5000 /* Linux says nothing more: begin anew */
+#define AGAIN_MS         1000 /* after a failure */
+#define SPARE_FACTOR     1    /* reading everything takes at most half of the time */
+#define SPARE_MIN_MS     100
 
-/* --- life ------------------------------------------------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------------------------------------------- */
 
 static void set_buffer(const struct mnl_socket *sock, int bytes)
 {
@@ -50,13 +51,14 @@ static struct mnl_socket *open_socket(int bytes)
 	return NULL;
 }
 
-static int subscribe(struct mnl_socket *sock)
+static int subscribe(const struct sp_knetlink *netlink)
 {
 	static const int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_NEXTHOP, RTNLGRP_IPV4_ROUTE,
 		RTNLGRP_IPV6_ROUTE, RTNLGRP_NEIGH};
 
 	for (size_t i = 0; i < RTE_DIM(groups); i++) {
 		int group = groups[i];
+		struct mnl_socket *sock = group == RTNLGRP_NEIGH ? netlink->neighbours : netlink->events;
 
 		/* Linux before 5.3 has no nexthops */
 		if (mnl_socket_setsockopt(sock, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) != 0 && group != RTNLGRP_NEXTHOP)
@@ -70,9 +72,11 @@ int sp_knetlink_open(struct sp_kernel *kernel, char *why, size_t why_size)
 	struct sp_knetlink *netlink = &kernel->netlink;
 
 	netlink->events = open_socket(EVENTS_BYTES);
+	netlink->neighbours = open_socket(NEIGHBOURS_BYTES);
 	netlink->dump = open_socket(DUMP_BYTES);
 	netlink->asks = open_socket(DUMP_BYTES);
-	if (netlink->events != NULL && netlink->dump != NULL && netlink->asks != NULL && subscribe(netlink->events) == 0)
+	if (netlink->events != NULL && netlink->neighbours != NULL && netlink->dump != NULL && netlink->asks != NULL &&
+		subscribe(netlink) == 0)
 		return 0;
 	snprintf(why, why_size, "no netlink to Linux: %s", strerror(errno));
 	sp_knetlink_close(kernel);
@@ -81,7 +85,8 @@ int sp_knetlink_open(struct sp_kernel *kernel, char *why, size_t why_size)
 
 void sp_knetlink_close(struct sp_kernel *kernel)
 {
-	struct mnl_socket **const sockets[] = {&kernel->netlink.events, &kernel->netlink.dump, &kernel->netlink.asks};
+	struct mnl_socket **const sockets[] = {
+		&kernel->netlink.events, &kernel->netlink.neighbours, &kernel->netlink.dump, &kernel->netlink.asks};
 
 	for (size_t i = 0; i < RTE_DIM(sockets); i++) {
 		if (*sockets[i] != NULL)
@@ -90,8 +95,7 @@ void sp_knetlink_close(struct sp_kernel *kernel)
 	}
 }
 
-/* --- messages --------------------------------------------------------------------------------------------------------------------------
- */
+/* --- messages --------------------------------------------------------------------------------------------------------------------- */
 
 void sp_knetlink_take(struct sp_kernel *kernel, const struct nlmsghdr *message)
 {
@@ -150,23 +154,22 @@ static void overrun(struct sp_kernel *kernel, int error)
  * What waits in the socket is older than what was lost: it may make routes that are gone. And Linux puts nothing into the socket again
  * before it is empty. So it is emptied; everything is read after that. True when it is empty.
  */
-static bool discard_events(struct sp_kernel *kernel)
+static bool discard(struct sp_kernel *kernel, const struct mnl_socket *sock)
 {
 	for (unsigned int n = 0; n < DISCARD_MAX; n++)
-		if (recv(mnl_socket_get_fd(kernel->netlink.events), kernel->netlink.buffer, 1, MSG_DONTWAIT | MSG_TRUNC) < 0 &&
-			errno == EAGAIN)
+		if (recv(mnl_socket_get_fd(sock), kernel->netlink.buffer, 1, MSG_DONTWAIT | MSG_TRUNC) < 0 && errno == EAGAIN)
 			return true;
 	return false;
 }
 
-static bool take_events(struct sp_kernel *kernel)
+static bool take_events(struct sp_kernel *kernel, const struct mnl_socket *sock)
 {
 	struct sp_knetlink *netlink = &kernel->netlink;
 	unsigned int n = 0;
 
 	for (; n < EVENTS_MAX; n++) {
 		const struct nlmsghdr *message = (const struct nlmsghdr *)netlink->buffer;
-		ssize_t bytes = receive(kernel, netlink->events);
+		ssize_t bytes = receive(kernel, sock);
 		int left = (int)bytes;
 
 		if (bytes == 0)
@@ -183,8 +186,7 @@ static bool take_events(struct sp_kernel *kernel)
 	return n > 0;
 }
 
-/* --- reading everything ------------------------------------------------------------------------------------------------------------------
- */
+/* --- reading everything ------------------------------------------------------------------------------------------------------------- */
 
 void sp_knetlink_want(struct sp_kernel *kernel, int64_t in_ms)
 {
@@ -377,8 +379,7 @@ static bool resync(struct sp_kernel *kernel)
 	return true;
 }
 
-/* --- neighbours --------------------------------------------------------------------------------------------------------------------------
- */
+/* --- neighbours --------------------------------------------------------------------------------------------------------------------- */
 
 void sp_knetlink_ask(struct sp_kernel *kernel, struct sp_kneighbour *neighbour)
 {
@@ -420,22 +421,23 @@ static void take_refusals(struct sp_kernel *kernel)
 	}
 }
 
-/* --- the thread's part -------------------------------------------------------------------------------------------------------------------
- */
+/* --- the thread's part -------------------------------------------------------------------------------------------------------------- */
 
 bool sp_knetlink_turn(struct sp_kernel *kernel)
 {
 	struct sp_knetlink *netlink = &kernel->netlink;
-	bool some;
+	bool some, found = false;
 
 	take_refusals(kernel);
+	if (!netlink->lossy && netlink->step != SP_KSTEP_NEIGHBOURS)
+		found = take_events(kernel, netlink->neighbours);
 	if (netlink->step != SP_KSTEP_IDLE) {
 		some = resync(kernel);
 	} else if (netlink->lossy) {
-		netlink->lossy = !discard_events(kernel);
+		netlink->lossy = !discard(kernel, netlink->events) || !discard(kernel, netlink->neighbours);
 		return true;
 	} else {
-		some = take_events(kernel);
+		some = take_events(kernel, netlink->events);
 		some |= take_dump(kernel); /* the rest of one that was given up */
 	}
 	if (netlink->step == SP_KSTEP_IDLE && kernel->now_ms >= netlink->wanted_ms) {
@@ -447,5 +449,5 @@ bool sp_knetlink_turn(struct sp_kernel *kernel)
 		request(kernel);
 	}
 	sp_kobjects_settle(kernel);
-	return some;
+	return some || found;
 }

@@ -95,8 +95,7 @@ static void queue_routes(struct sp_kernel *kernel, const struct sp_kobject *obje
 		sp_kprefix_queue(kernel, route->prefix);
 }
 
-/* --- what it holds ---------------------------------------------------------------------------------------------------------------------
- */
+/* --- what it holds ---------------------------------------------------------------------------------------------------------------- */
 
 static unsigned int hops_of(const struct sp_kernel *kernel, const struct sp_kobject *object, struct sp_nl_hop *hops)
 {

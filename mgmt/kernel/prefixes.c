@@ -80,8 +80,7 @@ struct sp_kprefix *sp_kprefix_lookup(const struct sp_kernel *kernel, uint8_t fam
 	return NULL;
 }
 
-/* --- the best route --------------------------------------------------------------------------------------------------------------------
- */
+/* --- the best route --------------------------------------------------------------------------------------------------------------- */
 
 /* The next hop of a route, SP_NO_NEXTHOP when it cannot be used, and the set that must stay as long as the FIB leads there. */
 static uint32_t nexthop_of(struct sp_kernel *kernel, const struct sp_kroute *route, struct sp_hopset **set)
@@ -150,8 +149,7 @@ static void mind_hosts(struct sp_kernel *kernel, struct sp_kprefix *prefix, uint
 	kernel->hosts_dirty |= touched;
 }
 
-/* --- the FIB ---------------------------------------------------------------------------------------------------------------------------
- */
+/* --- the FIB ---------------------------------------------------------------------------------------------------------------------- */
 
 static void refused(struct sp_kernel *kernel, const struct sp_kprefix *prefix)
 {
@@ -247,8 +245,7 @@ void sp_kprefix_settle(struct sp_kernel *kernel, struct sp_kprefix *prefix)
 		release(kernel, prefix);
 }
 
-/* --- later ------------------------------------------------------------------------------------------------------------------------------
- */
+/* --- later ------------------------------------------------------------------------------------------------------------------------- */
 
 void sp_kprefix_queue(struct sp_kernel *kernel, struct sp_kprefix *prefix)
 {

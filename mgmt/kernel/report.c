@@ -21,8 +21,7 @@ static void end_reading(struct sp_kernel *kernel)
 	pthread_mutex_unlock(&kernel->lock);
 }
 
-/* --- counters ----------------------------------------------------------------------------------------------------------------------------
- */
+/* --- counters ----------------------------------------------------------------------------------------------------------------------- */
 
 bool sp_kernel_synced(const struct sp_kernel *kernel)
 {
@@ -82,8 +81,7 @@ void sp_kernel_report(struct sp_kernel *kernel, struct sp_kernel_report *out)
 	end_reading(kernel);
 }
 
-/* --- routes ------------------------------------------------------------------------------------------------------------------------------
- */
+/* --- routes ------------------------------------------------------------------------------------------------------------------------- */
 
 /* First and last address of a prefix. */
 static void ends_of(const struct sp_kprefix *prefix, uint8_t lo[16], uint8_t hi[16])
@@ -183,8 +181,7 @@ size_t sp_kernel_routes(
 	return filled;
 }
 
-/* --- neighbours --------------------------------------------------------------------------------------------------------------------------
- */
+/* --- neighbours --------------------------------------------------------------------------------------------------------------------- */
 
 static void copy_neighbour(
 	const struct sp_kernel *kernel, const struct sp_kneighbour *neighbour, uint32_t now_sec, struct sp_kneighbour_row *row)

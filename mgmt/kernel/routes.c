@@ -14,8 +14,7 @@
 #define SWEEP_CHAINS 4096
 #define LOOPBACK4    127
 
-/* --- which concern us ------------------------------------------------------------------------------------------------------------------
- */
+/* --- which concern us ------------------------------------------------------------------------------------------------------------- */
 
 static bool is_link_local(const uint8_t *address)
 {
@@ -49,8 +48,7 @@ static bool concerns_us(const struct sp_nl_route *it)
 	}
 }
 
-/* --- which is which --------------------------------------------------------------------------------------------------------------------
- */
+/* --- which is which --------------------------------------------------------------------------------------------------------------- */
 
 static bool same_key(const struct sp_kroute *route, const struct sp_nl_route *it)
 {
@@ -136,8 +134,7 @@ static struct sp_kroute *find_superseded(const struct sp_kprefix *prefix, const 
 	return route;
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------------------------------------------- */
 
 static void let_go(struct sp_kernel *kernel, struct sp_kroute *route)
 {
@@ -237,8 +234,7 @@ static void fill(struct sp_kernel *kernel, struct sp_kroute *route, const struct
 	route->epoch = kernel->epoch;
 }
 
-/* --- messages --------------------------------------------------------------------------------------------------------------------------
- */
+/* --- messages --------------------------------------------------------------------------------------------------------------------- */
 
 static void take_new(struct sp_kernel *kernel, const struct sp_nl_route *it, unsigned int flags)
 {

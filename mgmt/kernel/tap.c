@@ -21,8 +21,7 @@
 #define SEGS_MAX   64
 #define HEADER_LEN 14
 
-/* --- life ------------------------------------------------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------------------------------------------- */
 
 static int attach(struct sp_klink *link, char *why, size_t why_size)
 {
@@ -111,8 +110,7 @@ void sp_ktap_carrier(struct sp_klink *link, bool up)
 		(void)ioctl(link->fd, TUNSETCARRIER, &value);
 }
 
-/* --- up to Linux ------------------------------------------------------------------------------------------------------------------------
- */
+/* --- up to Linux ------------------------------------------------------------------------------------------------------------------- */
 
 static void write_one(struct sp_kernel *kernel, struct rte_mbuf *mbuf)
 {
@@ -139,8 +137,7 @@ bool sp_ktap_write(struct sp_kernel *kernel)
 	return n > 0;
 }
 
-/* --- down from Linux --------------------------------------------------------------------------------------------------------------------
- */
+/* --- down from Linux --------------------------------------------------------------------------------------------------------------- */
 
 /*
  * One frame into the ring. False when there is none, or no room for it: then it stays in the TAP, whose queue is Linux's own.

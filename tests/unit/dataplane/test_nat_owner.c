@@ -193,17 +193,22 @@ static void every_packet_reaches_its_session(void **unused)
 /* RFC 4787 REQ-1 over workers: also to remote ends that entries would translate themselves, and whose packets others would own. */
 static void one_mapping_for_all_workers(void **unused)
 {
+	/* The remote ends have the lower addresses. */
+	static const char both_ways[] = NAT_RULES(
+		"{ id = 1; type = \"source\"; from = \"inside\"; to = \"outside\"; src = \"203.0.113.0/24\"; address = \"198.51.100.1\"; },"
+		"{ id = 2; type = \"source\"; from = \"outside\"; to = \"inside\"; src = \"192.0.2.0/25\"; address = \"10.99.0.1\"; }");
+
 	(void)unused;
 	for (unsigned int workers = 2; workers <= 4; workers++) {
-		lab_start(&(struct lab_options){.n_workers = workers, .n_queues = workers}, rules);
+		lab_start(&(struct lab_options){.n_workers = workers, .n_queues = workers}, both_ways);
 		for (unsigned int host = 1; host <= 20; host++) {
 			char address[INET6_ADDRSTRLEN] = "";
 			uint16_t port = 0;
 
 			for (unsigned int remote = 1; remote < 128; remote += 7) {
 				struct sp_frame_spec out = {.proto = IPPROTO_UDP,
-					.src = text("10.0.7.%u", host, 0),
-					.dst = text("198.51.100.%u", remote, 0),
+					.src = text("203.0.113.%u", host, 0),
+					.dst = text("192.0.2.%u", remote * 2, 0),
 					.sport = 5000,
 					.dport = (uint16_t)remote};
 				struct seen seen;

@@ -48,7 +48,7 @@ static void begin(void)
 }
 
 /* A packet of a flow; its number is its payload. */
-static void send(const struct way *way, uint16_t number)
+static void send_number(const struct way *way, uint16_t number)
 {
 	const rte_be16_t payload = rte_cpu_to_be_16(number);
 	struct sp_frame_spec spec = way->spec;
@@ -61,7 +61,7 @@ static void send(const struct way *way, uint16_t number)
 }
 
 /* The next packet of a port: the number in it. It must have left as its way says. */
-static uint16_t take(unsigned int port, const struct way *const *way_of)
+static uint16_t take_number(unsigned int port, const struct way *const *way_of)
 {
 	struct rte_mbuf *mbuf = lab_take(port);
 	const struct way *way;
@@ -97,12 +97,12 @@ static void runs_keep_order_and_headers(void **unused)
 			random = random * 1103515245 + 12345;
 			way_of[next] = i > 0 && (random >> 16) % 4 != 0 ? way_of[next - 1] : &ways[(random >> 20) % WAYS];
 			sent[way_of[next]->port]++;
-			send(way_of[next], next);
+			send_number(way_of[next], next);
 		}
 		lab_run();
 		for (unsigned int port = IN; port <= OUT; port++)
 			for (int last = -1; sent[port] > 0; sent[port]--) {
-				uint16_t number = take(port, way_of);
+				uint16_t number = take_number(port, way_of);
 
 				assert_true((int)number > last && number >= first);
 				last = number;
