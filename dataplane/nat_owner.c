@@ -23,8 +23,12 @@ static uint64_t hash_address(const struct sp_addr *addr)
 	uint64_t word[2];
 
 	memcpy(word, addr->b, sizeof(word));
-	/* Not the session table's hash of it: the bits that choose a worker choose no bucket. */
-	return sp_key_fold(word[0] ^ sp_key_secret.endpoint[1], sp_key_secret.factor + (word[1] ^ sp_key_secret.sum));
+	/*
+	 * Not the session table's hash of it: the bits that choose a worker choose no bucket. Folded twice: after one product the hosts of
+	 * a network go round the workers in even steps, which with some secrets never come to one of them.
+	 */
+	word[0] = sp_key_fold(word[0] ^ sp_key_secret.endpoint[1], sp_key_secret.factor + (word[1] ^ sp_key_secret.sum));
+	return sp_key_fold(word[0] ^ sp_key_secret.meta, sp_key_secret.port);
 }
 
 unsigned int sp_nat_owner_of(const struct sp_nat *nat, const struct sp_addr *addr)

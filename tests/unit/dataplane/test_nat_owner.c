@@ -356,12 +356,34 @@ static void hundred_thousand_sessions(void **unused)
 	lab_free();
 }
 
+/* The hosts of a network spread over the workers, whatever the secret is. */
+static void neighbours_spread_over_the_workers(void **unused)
+{
+	(void)unused;
+	lab_start(&(struct lab_options){.n_workers = 8}, NAT_RULES(NAT_OUT("203.0.113.1", "")));
+	for (unsigned int secret = 0; secret < 256; secret++) {
+		unsigned int hosts[8] = {0};
+
+		assert_int_equal(sp_key_seed(), 0);
+		for (unsigned int n = 0; n < 256; n++) {
+			struct sp_addr addr = {.family = SP_FAMILY_IPV4, .b = {10, 0, 0, (uint8_t)n}};
+
+			hosts[sp_nat_owner_of(lab.dataplane->nat, &addr)]++;
+		}
+		/* 32 on average, with a deviation of 5.3 */
+		for (unsigned int w = 0; w < 8; w++)
+			assert_in_range(hosts[w], 4, 72);
+	}
+	nat_stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_packet_reaches_its_session),
 		cmocka_unit_test(one_mapping_for_all_workers),
 		cmocka_unit_test(hundred_thousand_sessions),
+		cmocka_unit_test(neighbours_spread_over_the_workers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
