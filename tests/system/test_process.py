@@ -45,7 +45,7 @@ CANNOT = [
     ("socket folder missing", CONFIG.replace("%(dir)s/api.sock", "/proc/nonexistent/api.sock"), 2, "/proc/nonexistent"),
     ("socket path is a file", CONFIG.replace("%(dir)s/api.sock", "%(dir)s/main.rules"), 2, "main.rules"),
     ("unknown key", CONFIG.replace("poll", "pole"), 1, "pole"),
-    ("routed mode", CONFIG.replace('"wire"', '"route"'), 1, "not supported yet"),
+    ("routed mode", CONFIG.replace('"wire"', '"route"'), 1, "has a peer, but in route mode"),
     ("peer missing", CONFIG.replace('peer = "out"', 'peer = "nobody"'), 1, "nobody"),
     ("rule file missing", CONFIG.replace("main.rules", "other.rules"), 1, "other.rules"),
 ]
