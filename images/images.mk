@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# --- images: Debian packages, the VM image -----------------------------------------------------------------------------------------
