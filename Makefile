@@ -7,9 +7,9 @@ VERSION := 0.1.0
 
 # --- what is installed -------------------------------------------------------------------------------------------------------
 BUILD_PACKAGES := gcc make pkg-config libc6-dev libdpdk-dev libibverbs-dev libxdp-dev libbpf-dev libelf-dev zlib1g-dev libnuma-dev libbsd-dev libhyperscan-dev \
-	libconfig-dev libjansson-dev libpcap-dev libmicrohttpd-dev libmnl-dev
+	libconfig-dev libjansson-dev libpcap-dev libmicrohttpd-dev libgnutls28-dev libmnl-dev
 LINT_PACKAGES := clang clang-format cppcheck shellcheck git groff-base
-TEST_PACKAGES := clang libclang-rt-dev libcmocka-dev python3 python3-pytest python3-scapy iproute2 libusrsctp-examples nftables ethtool nginx curl iperf3 iputils-ping tcpdump tshark util-linux procps mount frr traceroute iputils-tracepath dnsmasq-base isc-dhcp-client keepalived
+TEST_PACKAGES := clang libclang-rt-dev libcmocka-dev python3 python3-pytest python3-scapy iproute2 libusrsctp-examples nftables ethtool nginx curl iperf3 iputils-ping tcpdump tshark util-linux procps mount frr traceroute iputils-tracepath dnsmasq-base isc-dhcp-client keepalived openssl
 DEMO_PACKAGES := python3 iproute2 ethtool nginx curl iputils-ping procps
 APT := DEBIAN_FRONTEND=noninteractive apt-get -q
 AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo )env
@@ -37,7 +37,7 @@ CC := gcc
 VARIANT := release
 OUT := build/$(CC)-$(VARIANT)
 
-PACKAGES := libhs libconfig jansson libpcap libmicrohttpd libmnl
+PACKAGES := libhs libconfig jansson libpcap libmicrohttpd gnutls libmnl
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla -Werror
 BASE_CFLAGS := -std=gnu11 -g -O2 -pthread -fno-common -fstack-protector-strong $(WARNINGS) -I. -DSP_VERSION='"$(VERSION)"' -DALLOW_EXPERIMENTAL_API
 # DPDK's headers are system headers to us: their warnings are not ours to mend.
@@ -205,7 +205,7 @@ clean: ## remove what was built
 	rm -rf build
 
 .PRECIOUS: $(OUT)/%.o
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find $(OUT) -name '*.d' -type f 2>/dev/null)
 
 # --- fuzzing: each tests/fuzz/fuzz_*.c is a libFuzzer target, with seeds in tests/fuzz/corpus/NAME or from make_seeds ----------
 FUZZ_SECONDS := 60

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One libmicrohttpd thread with poll serves every connection; a request is judged at its headers, its body is collected up to the
- * resource's bound, then its resource answers at once or leaves a job with the control thread while the connection is suspended.
- * Everything here belongs to the API thread; a job, and the call it is part of, to the control thread between submit and done.
+ * A libmicrohttpd thread with poll serves all connections of the unix socket, another those over TLS; a request is judged at its headers,
+ * its body is collected up to the resource's bound, then its resource answers at once or leaves a job with the control thread while the
+ * connection is suspended. The two threads are one to the rest: what they do for a request they do under the API's lock. A job, and the
+ * call it is part of, belongs to the control thread between submit and done.
+ *
+ * A certificate is replaced by a second daemon on the same listening socket; the first one serves its connections to their end.
  */
 #define _GNU_SOURCE /* strcasestr, struct ucred */
 #include "mgmt/api.h"
 
 #include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +22,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "mgmt/api_tls.h"
 #include "mgmt/problem.h"
 #include "mgmt/res.h"
 #include "mgmt/socket.h"
@@ -33,11 +40,18 @@
 #define DRAIN_BYTES             (16u << 10)
 #define WASTE_BYTES             (SP_SCAN_SIZE_MAX) /* read and thrown away of a body that is too large, so that its sender reads the answer */
 
+#define TLS_CONNECTIONS        64 /* whoever has no token may hold these, and no more */
+#define TLS_CONNECTIONS_PER_IP 16
+#define TLS_PRIORITIES         "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+#define TLS_FORMER_MAX         4 /* daemons with former certificates that still have connections */
+
 struct sp_api {
 	struct sp_mgmt *mgmt;
 	struct sp_socket sock;
-	struct MHD_Daemon *daemon;
-	size_t bodies_bytes; /* API thread */
+	struct sp_tls tls;                                               /* fd -1: not asked for; tokens under the lock */
+	struct MHD_Daemon *daemon, *tls_daemon, *former[TLS_FORMER_MAX]; /* control thread */
+	pthread_mutex_t lock;
+	size_t bodies_bytes; /* under the lock */
 };
 
 static const struct sp_route routes[] = {
@@ -127,12 +141,27 @@ const char *sp_call_header(const struct sp_call *call, const char *name)
 	return MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, name);
 }
 
+static struct sp_peer remote_peer(const struct sp_call *call)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	struct sp_peer peer = {.known = true, .remote = true};
+
+	snprintf(peer.token, sizeof(peer.token), "%s", call->token);
+	if (info != NULL && info->client_addr != NULL)
+		(void)getnameinfo(info->client_addr,
+			info->client_addr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in), peer.address,
+			sizeof(peer.address), NULL, 0, NI_NUMERICHOST);
+	return peer;
+}
+
 struct sp_peer sp_call_peer(const struct sp_call *call)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 	struct ucred credentials;
 	socklen_t size = sizeof(credentials);
 
+	if (call->tls)
+		return remote_peer(call);
 	if (info == NULL || getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
 		return (struct sp_peer){0};
 	return (struct sp_peer){.known = true, .uid = credentials.uid, .gid = credentials.gid, .pid = credentials.pid};
@@ -298,12 +327,35 @@ static void check_body(struct sp_call *call)
 		sp_problem(&call->reply, 415, "content-encoding", "the body is encoded as %.32s: send it plain", encoding);
 }
 
+/* Over TLS, before anything else is told: who has no token learns nothing of paths. */
+static bool admit(const struct sp_api *api, struct sp_call *call, const char *method)
+{
+	const struct sp_tls_token *token;
+
+	if (!call->tls)
+		return true;
+	token = sp_tls_admits(&api->tls, sp_call_header(call, MHD_HTTP_HEADER_AUTHORIZATION));
+	if (token == NULL) {
+		sp_problem(&call->reply, 401, "no-token", "send a token of the API: Authorization: Bearer TOKEN");
+		call->reply.authenticate = true;
+		return false;
+	}
+	snprintf(call->token, sizeof(call->token), "%s", token->name);
+	if (token->write || strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)
+		return true;
+	sp_problem(&call->reply, 403, "read-only-token", "the token %s may only read: use one whose line in api.tokens says write",
+		token->name);
+	return false;
+}
+
 /* Fills call->reply when the request can be refused without its body. */
-static void judge(struct sp_call *call, const char *path, const char *method)
+static void judge(const struct sp_api *api, struct sp_call *call, const char *path, const char *method)
 {
 	struct param_check check = {.call = call};
 
 	call->judged = true;
+	if (!admit(api, call, method))
+		return;
 	if (call->bad_uri) {
 		sp_problem(&call->reply, 400, "bad-request", "the address contains a NUL");
 		return;
@@ -383,6 +435,8 @@ static enum MHD_Result send_reply(struct sp_call *call)
 	}
 	if (reply->allow[0] != '\0')
 		add_header(response, MHD_HTTP_HEADER_ALLOW, reply->allow);
+	if (reply->authenticate)
+		add_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"sallyport\"");
 	if (reply->retry_after != 0) {
 		snprintf(number, sizeof(number), "%u", reply->retry_after);
 		add_header(response, MHD_HTTP_HEADER_RETRY_AFTER, number);
@@ -455,15 +509,9 @@ static enum MHD_Result dispatch(struct sp_call *call)
 	return send_reply(call);
 }
 
-static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
-	const char *version, const char *upload_data, size_t *upload_data_size, void **request)
+static enum MHD_Result serve(struct sp_api *api, struct sp_call *call, struct MHD_Connection *connection, const char *url,
+	const char *method, const char *upload_data, size_t *upload_data_size)
 {
-	struct sp_api *api = context;
-	struct sp_call *call = *request;
-
-	(void)version;
-	if (call == NULL) /* on_uri had no memory */
-		return MHD_NO;
 	if (call->waiting) {
 		sp_reply_clear(&call->reply);
 		call->reply = call->job.reply;
@@ -473,7 +521,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	if (!call->judged) {
 		call->connection = connection;
 		(void)MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned int)IDLE_SEC);
-		judge(call, url, method);
+		judge(api, call, url, method);
 		return call->reply.status != 0 ? send_reply(call) : MHD_YES;
 	}
 	if (*upload_data_size != 0) {
@@ -483,6 +531,21 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		return result;
 	}
 	return dispatch(call);
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+	const char *version, const char *upload_data, size_t *upload_data_size, void **request)
+{
+	struct sp_api *api = context;
+	enum MHD_Result result;
+
+	(void)version;
+	if (*request == NULL) /* on_uri had no memory */
+		return MHD_NO;
+	pthread_mutex_lock(&api->lock);
+	result = serve(api, *request, connection, url, method, upload_data, upload_data_size);
+	pthread_mutex_unlock(&api->lock);
+	return result;
 }
 
 /* First sight of a request: the raw address, before `%00` in it cuts a string. */
@@ -498,6 +561,7 @@ static void *on_uri(void *context, const char *uri, struct MHD_Connection *conne
 	call->argument = "";
 	call->started_ms = now_ms();
 	call->bad_uri = strstr(uri, "%00") != NULL;
+	call->tls = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION) != NULL;
 	return call;
 }
 
@@ -510,7 +574,9 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 	(void)code;
 	if (call == NULL)
 		return;
+	pthread_mutex_lock(&api->lock);
 	api->bodies_bytes -= call->capacity;
+	pthread_mutex_unlock(&api->lock);
 	sp_reply_clear(&call->reply);
 	sp_reply_clear(&call->job.reply);
 	free(call->body);
@@ -520,54 +586,132 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 
 /* --- life --------------------------------------------------------------------------------------------------------------------- */
 
-/* The thread inherits a mask that leaves every signal to the control thread. */
-static struct MHD_Daemon *start_daemon(struct sp_api *api)
+/* The threads inherit a mask that leaves every signal to the control thread. */
+static struct MHD_Daemon *start_daemon(struct sp_api *api, bool tls)
 {
+	const struct MHD_OptionItem tls_options[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, api->tls.certificate},
+		{MHD_OPTION_HTTPS_MEM_KEY, 0, api->tls.key}, {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
+		{MHD_OPTION_PER_IP_CONNECTION_LIMIT, TLS_CONNECTIONS_PER_IP, NULL}, {MHD_OPTION_END, 0, NULL}};
+	const struct MHD_OptionItem no_options[] = {{MHD_OPTION_END, 0, NULL}};
+	unsigned int flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | (tls ? MHD_USE_TLS : 0);
 	struct MHD_Daemon *daemon;
 	sigset_t all, before;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	daemon = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL, on_request, api,
-		MHD_OPTION_LISTEN_SOCKET, api->sock.fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, api, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-		api, MHD_OPTION_CONNECTION_LIMIT, (unsigned int)SP_API_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+	daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, api, MHD_OPTION_LISTEN_SOCKET, tls ? api->tls.fd : api->sock.fd,
+		MHD_OPTION_URI_LOG_CALLBACK, on_uri, api, MHD_OPTION_NOTIFY_COMPLETED, on_completed, api, MHD_OPTION_CONNECTION_LIMIT,
+		tls ? (unsigned int)TLS_CONNECTIONS : (unsigned int)SP_API_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		(size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)HEADER_SEC, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-		MHD_OPTION_END);
+		MHD_OPTION_ARRAY, tls ? tls_options : no_options, MHD_OPTION_END);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return daemon;
 }
 
-struct sp_api *sp_api_start(struct sp_mgmt *mgmt, const char *path, mode_t mode, const char *group, char *why, size_t why_size)
+/* Quiesced, a daemon leaves its listening socket to us. */
+static void stop_daemon(struct MHD_Daemon *daemon)
+{
+	if (daemon == NULL)
+		return;
+	(void)MHD_quiesce_daemon(daemon);
+	MHD_stop_daemon(daemon);
+}
+
+struct sp_api *sp_api_start(struct sp_mgmt *mgmt, const struct sp_api_config *config, char *why, size_t why_size)
 {
 	struct sp_api *api = calloc(1, sizeof(*api));
 
-	if (api == NULL) {
+	if (api == NULL || pthread_mutex_init(&api->lock, NULL) != 0) {
 		snprintf(why, why_size, "no memory for the API");
+		free(api);
 		return NULL;
 	}
 	api->mgmt = mgmt;
-	if (sp_socket_open(&api->sock, path, mode, group, why, why_size) != 0)
+	api->tls.fd = -1;
+	if (sp_socket_open(&api->sock, config->path, config->mode, config->group, why, why_size) != 0)
 		goto err_free;
-	api->daemon = start_daemon(api);
-	if (api->daemon == NULL) {
-		snprintf(why, why_size, "the API thread does not start: %s", strerror(errno));
+	if (config->tls.listen != NULL && sp_tls_open(&api->tls, &config->tls, why, why_size) != 0)
 		goto err_socket;
+	api->daemon = start_daemon(api, false);
+	if (api->daemon != NULL && api->tls.fd >= 0)
+		api->tls_daemon = start_daemon(api, true);
+	if (api->daemon == NULL || (api->tls.fd >= 0 && api->tls_daemon == NULL)) {
+		snprintf(why, why_size, "the API thread does not start: %s", strerror(errno));
+		goto err_tls;
 	}
 	return api;
 
+err_tls:
+	stop_daemon(api->daemon);
+	if (api->tls.fd >= 0)
+		sp_tls_close(&api->tls);
 err_socket:
 	sp_socket_close(&api->sock);
 err_free:
+	pthread_mutex_destroy(&api->lock);
 	free(api);
 	return NULL;
 }
 
+/* A free place among the former daemons, whose connections may have ended since; NULL when there is none. */
+static struct MHD_Daemon **former_place(struct sp_api *api)
+{
+	struct MHD_Daemon **place = NULL;
+
+	for (unsigned int i = 0; i < TLS_FORMER_MAX; i++) {
+		const union MHD_DaemonInfo *info;
+
+		if (api->former[i] != NULL) {
+			info = MHD_get_daemon_info(api->former[i], MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+			if (info == NULL || info->num_connections != 0)
+				continue;
+			MHD_stop_daemon(api->former[i]);
+			api->former[i] = NULL;
+		}
+		place = &api->former[i];
+	}
+	return place;
+}
+
+int sp_api_reload(struct sp_api *api, char *why, size_t why_size)
+{
+	struct MHD_Daemon **place, *daemon;
+	int rc;
+
+	if (api->tls.fd < 0)
+		return 0;
+	place = former_place(api);
+	if (place == NULL) {
+		snprintf(why, why_size, "connections under %u former certificates of the API are open: try again later", TLS_FORMER_MAX);
+		return -EBUSY;
+	}
+	pthread_mutex_lock(&api->lock);
+	rc = sp_tls_reload(&api->tls, why, why_size);
+	pthread_mutex_unlock(&api->lock);
+	if (rc != 0)
+		return rc;
+	daemon = start_daemon(api, true);
+	if (daemon == NULL) {
+		snprintf(why, why_size, "the API's new certificate cannot be served: %s", strerror(errno));
+		return -errno;
+	}
+	(void)MHD_quiesce_daemon(api->tls_daemon);
+	*place = api->tls_daemon;
+	api->tls_daemon = daemon;
+	return 0;
+}
+
 void sp_api_stop(struct sp_api *api)
 {
-	/* Quiesced, the daemon leaves the listening socket to us. */
-	(void)MHD_quiesce_daemon(api->daemon);
-	MHD_stop_daemon(api->daemon);
+	stop_daemon(api->daemon);
+	stop_daemon(api->tls_daemon);
+	for (unsigned int i = 0; i < TLS_FORMER_MAX; i++)
+		if (api->former[i] != NULL)
+			MHD_stop_daemon(api->former[i]);
+	if (api->tls.fd >= 0)
+		sp_tls_close(&api->tls);
 	sp_socket_close(&api->sock);
+	pthread_mutex_destroy(&api->lock);
 	free(api);
 }
 

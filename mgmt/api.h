@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The HTTP server on the unix socket: takes requests, judges method, path, parameters, type and size, and calls the resource.
+ * The HTTP server on the unix socket, and over TLS when it is asked for: takes requests, judges method, path, parameters, type and size,
+ * and calls the resource.
  */
 #ifndef SP_MGMT_API_H
 #define SP_MGMT_API_H
@@ -11,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "mgmt/api_tls.h"
 #include "mgmt/control.h"
 #include "mgmt/reply.h"
 #include "rules/addr.h"
@@ -37,6 +39,8 @@ struct sp_call {
 	/* the server's */
 	size_t capacity, wasted;
 	int64_t started_ms;
+	bool tls;                      /* came over TLS */
+	char token[SP_TLS_TOKEN_NAME]; /* whose */
 	bool bad_uri, too_large, no_memory, judged, waiting;
 };
 
@@ -49,11 +53,21 @@ struct sp_route {
 	const char *params[SP_API_PARAMS_MAX + 1];
 };
 
+struct sp_api_config {
+	const char *path;  /* of the unix socket */
+	mode_t mode;       /* of its file */
+	const char *group; /* that owns it; NULL: as the process */
+	struct sp_tls_config tls;
+};
+
+/* Binds the sockets and starts the API threads. NULL with a one-line reason in why. Control thread. */
+struct sp_api *sp_api_start(struct sp_mgmt *mgmt, const struct sp_api_config *config, char *why, size_t why_size);
+
 /*
- * Binds the socket and starts the API thread. NULL with a one-line reason in why. `mode` is that of the socket file, `group` its group or
- * NULL. Control thread.
+ * Reads certificate, key and tokens again; connections that stand keep the old certificate. 0, also without TLS, or -errno with a one-line
+ * reason: then all is as before. Control thread.
  */
-struct sp_api *sp_api_start(struct sp_mgmt *mgmt, const char *path, mode_t mode, const char *group, char *why, size_t why_size);
+int sp_api_reload(struct sp_api *api, char *why, size_t why_size);
 
 /* Answers or cuts what is under way, ends the thread, removes the socket. After sp_control_close. */
 void sp_api_stop(struct sp_api *api);

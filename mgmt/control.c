@@ -110,13 +110,19 @@ json_t *sp_peer_json(const struct sp_peer *peer)
 {
 	if (peer == NULL || !peer->known)
 		return json_null();
+	if (peer->remote)
+		return json_pack("{s:s, s:s}", "token", peer->token, "address", peer->address);
 	return json_pack("{s:I, s:I, s:I}", "uid", (json_int_t)peer->uid, "gid", (json_int_t)peer->gid, "pid", (json_int_t)peer->pid);
 }
 
-/* SIGHUP and POST /v1/reload are one: logs are opened anew, whatever becomes of the rules. */
+/* SIGHUP and POST /v1/reload are one: logs are opened and certificates read anew, whatever becomes of the rules. */
 static void reload(struct sp_mgmt *mgmt, const struct sp_peer *by, uint8_t on_change, struct sp_reply *reply)
 {
+	char why[256];
+
 	sp_events_reopen(mgmt->events);
+	if (mgmt->api != NULL && sp_api_reload(mgmt->api, why, sizeof(why)) != 0)
+		fprintf(stderr, "sallyport: %s; the API goes on with what it had\n", why);
 	sp_apply_reload(mgmt, by, on_change, reply);
 }
 

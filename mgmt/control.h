@@ -21,9 +21,12 @@ struct sp_peer {
 	bool known;
 	uint32_t uid, gid;
 	int32_t pid; /* 0: of another pid namespace */
+	bool remote; /* over TLS: instead of the above */
+	char token[32], address[46];
 };
 
-/* {"uid", "gid", "pid"} for audit lines; JSON null for NULL and for an unknown one. NULL on ENOMEM. */
+/* {"uid", "gid", "pid"}, or {"token", "address"} of a remote one, for audit lines; JSON null for NULL and for an unknown one. NULL on
+ * ENOMEM. */
 json_t *sp_peer_json(const struct sp_peer *peer);
 
 /* Work for the control thread. Its maker owns it again, and `reply` is filled, once `done` was called (on the control thread). */

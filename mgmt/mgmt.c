@@ -97,8 +97,12 @@ struct sp_mgmt *sp_mgmt_start(struct sp_dataplane *dataplane, const struct sp_mg
 	if (sp_backends_start(mgmt, why, why_size) != 0)
 		goto err_captures;
 	if (config->socket_path != NULL) {
-		mgmt->api = sp_api_start(mgmt, config->socket_path, config->socket_mode != 0 ? config->socket_mode : SOCKET_MODE_DEFAULT,
-			config->socket_group, why, why_size);
+		const struct sp_api_config api = {.path = config->socket_path,
+			.mode = config->socket_mode != 0 ? config->socket_mode : SOCKET_MODE_DEFAULT,
+			.group = config->socket_group,
+			.tls = config->tls};
+
+		mgmt->api = sp_api_start(mgmt, &api, why, why_size);
 		if (mgmt->api == NULL)
 			goto err_captures;
 	}

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "dataplane/dataplane.h"
+#include "mgmt/api_tls.h"
 
 struct sp_health;
 struct sp_kernel;
@@ -17,6 +18,7 @@ struct sp_mgmt_config {                  /* strings are copied */
 	const char *socket_path;         /* unix socket of the API; NULL: none */
 	mode_t socket_mode;              /* 0660 by default */
 	const char *socket_group;        /* group that owns the socket; NULL: as the process */
+	struct sp_tls_config tls;        /* the API over TCP; needs socket_path */
 	const char *rules_path;          /* the file that PUT replaces and reload reads */
 	const char *eve_path;            /* EVE JSON lines; NULL: none */
 	uint64_t eve_rotate_bytes;       /* the file is rotated at this size; 0: never */

@@ -6,6 +6,7 @@
 #define SP_MGMT_REPLY_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,7 @@ struct sp_reply {
 	uint32_t etag;            /* generation for the ETag header; 0: none */
 	char allow[40];           /* Allow header of a 405; "": none */
 	unsigned int retry_after; /* seconds for a 503; 0: none */
+	bool authenticate;        /* a 401 says how */
 };
 
 /* Dump flags of every JSON text that leaves: members in the order they were set, reals short. */

@@ -314,6 +314,7 @@ static int start_management(struct firewall *firewall)
 	struct sp_mgmt_config mgmt = {.socket_path = config->socket,
 		.socket_mode = config->socket_mode,
 		.socket_group = config->group,
+		.tls = config->tls,
 		.rules_path = config->rules,
 		.captures_folder = config->captures,
 		.eve_path = config->eve,

@@ -16,6 +16,7 @@
 #include "dataplane/fragment.h"
 #include "dataplane/routing.h"
 #include "dataplane/session.h"
+#include "mgmt/api_tls.h"
 #include "rules/diag.h"
 #include "rules/policy.h"
 #include "rules/ruleset.h"
@@ -80,6 +81,7 @@ struct sp_config {
 	const char *socket; /* path; NULL: no API */
 	const char *group;  /* of the socket; NULL: as the process */
 	mode_t socket_mode;
+	struct sp_tls_config tls;      /* the API over TCP; listen NULL: it is not */
 	const char *captures;          /* folder of captures; NULL: the default one */
 	const char *eve;               /* path; NULL: no events are written */
 	uint32_t rotate_mb;            /* size at which that file is rotated; 0: never */

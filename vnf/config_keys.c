@@ -3,6 +3,7 @@
  * The keys of a configuration, section by section; those of ports and of routing have files of their own. What concerns several keys is
  * checked afterwards in config.c, or, within a section, right after it was read.
  */
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -98,11 +99,69 @@ static void set_socket_mode(struct sp_config_reader *reader, const config_settin
 		((struct sp_config *)into)->socket_mode = (mode_t)(strtoul(text, NULL, 8) & 0777);
 }
 
+static void set_listen(struct sp_config_reader *reader, const config_setting_t *s, const struct sp_config_key *key, void *into)
+{
+	struct sp_config *config = into;
+	const char *text = sp_config_string(reader, s);
+
+	(void)key;
+	if (text == NULL || text[0] == '\0')
+		return;
+	if (!sp_tls_listen_valid(text)) {
+		sp_config_error(reader, s, "\"listen\" must be an address and a port: \"0.0.0.0:8443\", \"[::]:8443\"");
+		return;
+	}
+	config->tls.listen = sp_config_strdup(config, text);
+	if (config->tls.listen == NULL)
+		sp_config_error(reader, s, "out of memory");
+}
+
+static void set_device(struct sp_config_reader *reader, const config_setting_t *s, const struct sp_config_key *key, void *into)
+{
+	struct sp_config *config = into;
+	const char *text = sp_config_string(reader, s);
+
+	(void)key;
+	if (text == NULL || text[0] == '\0')
+		return;
+	if (strlen(text) >= IFNAMSIZ || strchr(text, '/') != NULL || strchr(text, ' ') != NULL) {
+		sp_config_error(reader, s, "\"device\" must be the name of an interface or a VRF, such as \"mgmt\"");
+		return;
+	}
+	config->tls.device = sp_config_strdup(config, text);
+	if (config->tls.device == NULL)
+		sp_config_error(reader, s, "out of memory");
+}
+
 static const struct sp_config_key api_keys[] = {
 	SP_KEY_PATH("socket", sp_config_set_path, struct sp_config, socket, sizeof(((struct sockaddr_un *)NULL)->sun_path)),
 	SP_KEY("group", set_socket_group),
 	SP_KEY("mode", set_socket_mode),
+	SP_KEY("listen", set_listen),
+	SP_KEY("device", set_device),
+	SP_KEY_PATH("certificate", sp_config_set_path, struct sp_config, tls.certificate, PATH_MAX),
+	SP_KEY_PATH("key", sp_config_set_path, struct sp_config, tls.key, PATH_MAX),
+	SP_KEY_PATH("tokens", sp_config_set_path, struct sp_config, tls.tokens, PATH_MAX),
 };
+
+/* The API over TCP is never without encryption and tokens. */
+static void check_api(struct sp_config_reader *reader, const config_setting_t *s, const struct sp_config *config)
+{
+	const struct {
+		const char *name, *value;
+	} needed[] = {{"socket", config->socket}, {"certificate", config->tls.certificate}, {"key", config->tls.key},
+		{"tokens", config->tls.tokens}};
+
+	for (size_t i = 0; i < SP_CONFIG_LENGTH(needed); i++)
+		if (config->tls.listen != NULL && needed[i].value == NULL)
+			sp_config_error(reader, s, "\"listen\" needs \"%s\", the name of a file: see sallyport.conf(5)", needed[i].name);
+}
+
+static void read_api(struct sp_config_reader *reader, const config_setting_t *s, const struct sp_config_key *key, void *into)
+{
+	sp_config_set_group(reader, s, key, into);
+	check_api(reader, s, into);
+}
 
 static const struct sp_config_key log_keys[] = {
 	SP_KEY_PATH("eve", sp_config_set_path, struct sp_config, eve, PATH_MAX),
@@ -209,7 +268,7 @@ const struct sp_config_key sp_config_keys[] = {
 	SP_KEY("ports", sp_config_read_ports),
 	SP_KEY_GROUP("route", sp_config_set_group, sp_config_route_keys),
 	SP_KEY_PATH("rules", set_rules, struct sp_config, rules, PATH_MAX),
-	SP_KEY_GROUP("api", sp_config_set_group, api_keys),
+	SP_KEY_GROUP("api", read_api, api_keys),
 	SP_KEY_GROUP("log", sp_config_set_group, log_keys),
 	SP_KEY_GROUP("captures", sp_config_set_group, captures_keys),
 	SP_KEY_GROUP("sessions", set_sessions, session_keys),
