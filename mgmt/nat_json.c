@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "mgmt/nat_json.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dataplane/nat_query.h"
-#include "dataplane/worker.h"
-#include "mgmt/problem.h"
+#include "mgmt/ask.h"
 #include "mgmt/publish.h"
 #include "mgmt/state.h"
 
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX     10000
 #define POOLS_MAX     1024
-#define ANSWER_MS     2000 /* of one worker */
 
 static json_t *address_json(const struct sp_addr *addr)
 {
@@ -109,15 +105,6 @@ static void set_counters(const struct sp_dataplane *dataplane, json_t *json)
 /* --- what workers have -----------------------------------------------------------------------------------------------------------------
  */
 
-static bool ask(struct sp_call *call, unsigned int worker, struct sp_nat_query *query)
-{
-	if (sp_mailbox_call(&call->mgmt->dataplane->workers[worker]->mailbox, &query->request, ANSWER_MS) == 0)
-		return true;
-	sp_problem(&call->reply, 503, "worker-silent", "worker %u did not answer within %u ms", worker, ANSWER_MS);
-	call->reply.retry_after = 1;
-	return false;
-}
-
 /* Addresses of links: each worker has its part of their ports. */
 static void add_links(const struct sp_nat_query *query, struct sp_nat_pool_row *sums, size_t *n)
 {
@@ -138,63 +125,50 @@ static void add_links(const struct sp_nat_query *query, struct sp_nat_pool_row *
 	}
 }
 
-static bool set_links(struct sp_call *call, struct sp_nat_query *query, json_t *pools)
+/* False with a problem. Workers for which there is no time are left out: the next call is for them. */
+static bool set_links(const struct sp_ask *ask, struct sp_nat_query *query, json_t *pools)
 {
 	struct sp_nat_pool_row *sums = calloc(SP_NAT_QUERY_LINKS, sizeof(sums[0]));
-	bool answered = sums != NULL;
+	enum sp_asked answer = SP_ASKED_ANSWERED;
 	size_t n = 0;
 
-	for (unsigned int w = 0; answered && w < call->mgmt->dataplane->n_workers; w++) {
+	for (unsigned int w = 0; sums != NULL && answer == SP_ASKED_ANSWERED && w < ask->call->mgmt->dataplane->n_workers; w++) {
 		sp_nat_query_init(query, UINT64_MAX, 1);
-		answered = ask(call, w, query);
-		if (answered)
+		answer = sp_ask_worker(ask, w, &query->request);
+		if (answer == SP_ASKED_ANSWERED)
 			add_links(query, sums, &n);
 	}
-	for (size_t k = 0; answered && k < n; k++)
+	for (size_t k = 0; k < n; k++)
 		json_array_append_new(pools, pool_json(&sums[k]));
 	free(sums);
-	return answered;
+	return sums != NULL && answer != SP_ASKED_SILENT;
 }
 
-/* "WORKER.PLACE", the place in hexadecimal. */
-static bool cursor_read(struct sp_call *call, unsigned int *worker, uint64_t *place)
+static bool set_mappings(const struct sp_ask *ask, struct sp_nat_query *query, json_t *json)
 {
-	const char *text = sp_call_param(call, "cursor");
-	char rest;
-
-	if (text == NULL)
-		return true;
-	if (strlen(text) < 24 && strspn(text, "0123456789abcdef.") == strlen(text) &&
-		sscanf(text, "%3u.%16" SCNx64 "%c", worker, place, &rest) == 2 && *worker < call->mgmt->dataplane->n_workers)
-		return true;
-	sp_problem(&call->reply, 400, "bad-parameter", "cursor takes the `next` of an earlier answer");
-	return false;
-}
-
-static bool set_mappings(struct sp_call *call, struct sp_nat_query *query, json_t *json)
-{
-	uint64_t limit = LIMIT_DEFAULT, place = 0;
-	unsigned int worker = 0;
+	uint64_t limit = LIMIT_DEFAULT;
+	struct sp_page_place place;
 	json_t *array;
-	char next[32];
 
-	if (!sp_call_number(call, "limit", 1, LIMIT_MAX, &limit) || !cursor_read(call, &worker, &place))
+	if (!sp_call_number(ask->call, "limit", 1, LIMIT_MAX, &limit) || !sp_page_place_read(ask->call, &place))
 		return false;
 	array = json_array();
 	json_object_set_new(json, "mappings", array);
-	while (worker < call->mgmt->dataplane->n_workers && json_array_size(array) < limit) {
+	while (place.worker < ask->call->mgmt->dataplane->n_workers && json_array_size(array) < limit) {
 		uint64_t left = limit - json_array_size(array);
+		enum sp_asked answer;
 
-		sp_nat_query_init(query, place, left < SP_NAT_QUERY_ROWS ? (uint32_t)left : SP_NAT_QUERY_ROWS);
-		if (!ask(call, worker, query))
+		sp_nat_query_init(query, place.cursor, left < SP_NAT_QUERY_ROWS ? (uint32_t)left : SP_NAT_QUERY_ROWS);
+		answer = sp_ask_worker(ask, place.worker, &query->request);
+		if (answer == SP_ASKED_SILENT)
 			return false;
+		if (answer == SP_ASKED_NO_TIME)
+			break;
 		for (uint32_t i = 0; i < query->n_rows; i++)
-			json_array_append_new(array, mapping_json(&query->rows[i], worker));
-		place = query->more ? query->cursor : 0;
-		worker += !query->more;
+			json_array_append_new(array, mapping_json(&query->rows[i], place.worker));
+		sp_page_place_advance(&place, query->more, query->cursor);
 	}
-	snprintf(next, sizeof(next), "%u.%" PRIx64, worker, place);
-	json_object_set_new(json, "next", worker < call->mgmt->dataplane->n_workers ? json_string(next) : json_null());
+	json_object_set_new(json, "next", sp_page_place_json(ask->call, &place));
 	return true;
 }
 
@@ -202,7 +176,8 @@ bool sp_nat_json(struct sp_call *call, json_t *json)
 {
 	struct sp_nat_query *query = calloc(1, sizeof(*query));
 	json_t *pools = json_array();
-	bool good = query != NULL && set_links(call, query, pools) && set_mappings(call, query, json);
+	const struct sp_ask ask = sp_ask_begin(call);
+	bool good = query != NULL && set_links(&ask, query, pools) && set_mappings(&ask, query, json);
 
 	set_rules(call, json, pools);
 	json_object_set_new(json, "pools", pools);

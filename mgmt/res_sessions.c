@@ -5,15 +5,14 @@
  * limit, or when its time is up, with a cursor that names worker and place.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <rte_byteorder.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "dataplane/session_query.h"
 #include "dataplane/worker.h"
+#include "mgmt/ask.h"
 #include "mgmt/events.h"
 #include "mgmt/problem.h"
 #include "mgmt/publish.h"
@@ -24,16 +23,6 @@
 
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX     1000
-#define ANSWER_MS     900 /* for a whole call, however many workers there are: what is left then is for the next call */
-#define SILENT_MS     500 /* a worker that does not answer for so long is said to be silent */
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* --- the filter --------------------------------------------------------------------------------------------------------------- */
 
@@ -248,126 +237,70 @@ static json_t *row_json(const struct sp_dataplane *dataplane, const struct sp_se
 
 /* --- asking the workers ------------------------------------------------------------------------------------------------------- */
 
-enum answer { ANSWERED, NO_TIME, SILENT };
-
-/* One request to one worker, which has until `end`. SILENT with a 503 problem. */
-static enum answer ask(struct sp_call *call, unsigned int worker, struct sp_session_query *query, int64_t end)
+/* Fills rows until the limit, its time or the end of the last table; *place is where to go on. False with a problem. */
+static bool list(const struct sp_ask *ask, struct sp_session_query *query, const struct sp_session_filter *filter, uint64_t limit,
+	struct sp_page_place *place, json_t *rows)
 {
-	int64_t left = end - now_ms();
+	const struct sp_dataplane *dataplane = ask->call->mgmt->dataplane;
 
-	if (left <= 0 || sp_control_quitting(&call->mgmt->control))
-		return NO_TIME;
-	if (sp_mailbox_call(&call->mgmt->dataplane->workers[worker]->mailbox, &query->request, (unsigned int)left) == 0)
-		return ANSWERED;
-	if (left < SILENT_MS)
-		return NO_TIME;
-	sp_problem(&call->reply, 503, "worker-silent", "worker %u did not answer within %u ms", worker, (unsigned int)left);
-	call->reply.retry_after = 1;
-	return SILENT;
-}
+	while (place->worker < dataplane->n_workers && json_array_size(rows) < limit) {
+		uint64_t left = limit - json_array_size(rows);
+		enum sp_asked answer;
 
-/* "WORKER.PLACE", the place in hexadecimal. */
-static bool cursor_read(struct sp_call *call, unsigned int *worker, uint64_t *place)
-{
-	const char *text = sp_call_param(call, "cursor");
-	char rest;
-
-	if (text == NULL)
-		return true;
-	if (strlen(text) < 24 && strspn(text, "0123456789abcdef.") == strlen(text) &&
-		sscanf(text, "%3u.%16" SCNx64 "%c", worker, place, &rest) == 2 && *worker < call->mgmt->dataplane->n_workers)
-		return true;
-	sp_problem(&call->reply, 400, "bad-parameter", "cursor takes the `next` of an earlier answer");
-	return false;
-}
-
-struct listing {
-	json_t *rows;
-	uint64_t limit;
-	unsigned int worker; /* where to go on */
-	uint64_t place;
-	bool more;
-};
-
-/* Fills the listing until its limit, its time or the end of the last table. False with a problem. */
-static bool list(struct sp_call *call, struct sp_session_query *query, const struct sp_session_filter *filter, struct listing *listing)
-{
-	const struct sp_dataplane *dataplane = call->mgmt->dataplane;
-	int64_t end = now_ms() + ANSWER_MS;
-
-	listing->more = true;
-	while (listing->worker < dataplane->n_workers) {
-		uint64_t left = listing->limit - json_array_size(listing->rows);
-		enum answer answer;
-
-		if (left == 0)
-			return true;
 		sp_session_query_init(query, filter, false, (uint32_t)RTE_MIN(left, (uint64_t)SP_QUERY_ROWS_MAX));
-		query->cursor = listing->place;
-		answer = ask(call, listing->worker, query, end);
-		if (answer != ANSWERED)
-			return answer == NO_TIME;
+		query->cursor = place->cursor;
+		answer = sp_ask_worker(ask, place->worker, &query->request);
+		if (answer != SP_ASKED_ANSWERED)
+			return answer == SP_ASKED_NO_TIME;
 		sp_published_get(dataplane);
 		for (uint32_t i = 0; i < query->n_rows; i++)
-			json_array_append_new(listing->rows, row_json(dataplane, &query->rows[i], listing->worker));
+			json_array_append_new(rows, row_json(dataplane, &query->rows[i], place->worker));
 		sp_published_put();
-		listing->place = query->cursor;
-		if (!query->more) {
-			listing->worker++;
-			listing->place = 0;
-		}
+		sp_page_place_advance(place, query->more, query->cursor);
 	}
-	listing->more = false;
 	return true;
 }
 
 void sp_res_sessions(struct sp_call *call)
 {
-	struct listing listing = {.limit = LIMIT_DEFAULT};
+	const struct sp_ask ask = sp_ask_begin(call);
+	uint64_t limit = LIMIT_DEFAULT;
 	struct sp_session_query *query;
 	struct sp_session_filter filter;
-	char next[32];
-	json_t *json;
+	struct sp_page_place place;
+	json_t *json, *rows;
 
-	if (!filter_read(call, &filter) || !sp_call_number(call, "limit", 1, LIMIT_MAX, &listing.limit) ||
-		!cursor_read(call, &listing.worker, &listing.place))
+	if (!filter_read(call, &filter) || !sp_call_number(call, "limit", 1, LIMIT_MAX, &limit) || !sp_page_place_read(call, &place))
 		return;
 	query = calloc(1, sizeof(*query));
-	listing.rows = json_array();
-	if (query != NULL && listing.rows != NULL && list(call, query, &filter, &listing)) {
+	rows = json_array();
+	if (query != NULL && rows != NULL && list(&ask, query, &filter, limit, &place, rows)) {
 		json = json_object();
-		json_object_set(json, "sessions", listing.rows);
-		snprintf(next, sizeof(next), "%u.%" PRIx64, listing.worker, listing.place);
-		json_object_set_new(json, "next", listing.more ? json_string(next) : json_null());
+		json_object_set(json, "sessions", rows);
+		json_object_set_new(json, "next", sp_page_place_json(call, &place));
 		sp_reply_json(&call->reply, 200, SP_TYPE_JSON, json);
 	}
-	json_decref(listing.rows);
+	json_decref(rows);
 	free(query);
 }
 
-/* Removes what the filter matches from every worker. False with a problem when a worker was silent; *complete tells whether time sufficed.
- */
+/* Removes what the filter matches from every worker. False with a problem when a worker was silent; *complete: time sufficed. */
 static bool kill_all(
-	struct sp_call *call, struct sp_session_query *query, const struct sp_session_filter *filter, uint64_t *killed, bool *complete)
+	const struct sp_ask *ask, struct sp_session_query *query, const struct sp_session_filter *filter, uint64_t *killed, bool *complete)
 {
-	int64_t end = now_ms() + ANSWER_MS;
+	struct sp_page_place place = {0};
 
 	*complete = false;
-	for (unsigned int w = 0; w < call->mgmt->dataplane->n_workers; w++) {
-		enum answer answer;
-		uint64_t place = 0;
-		bool more;
+	while (place.worker < ask->call->mgmt->dataplane->n_workers) {
+		enum sp_asked answer;
 
-		do {
-			sp_session_query_init(query, filter, true, SP_QUERY_ROWS_MAX);
-			query->cursor = place;
-			answer = ask(call, w, query, end);
-			if (answer != ANSWERED)
-				return answer == NO_TIME;
-			*killed += query->killed;
-			place = query->cursor;
-			more = query->more;
-		} while (more);
+		sp_session_query_init(query, filter, true, SP_QUERY_ROWS_MAX);
+		query->cursor = place.cursor;
+		answer = sp_ask_worker(ask, place.worker, &query->request);
+		if (answer != SP_ASKED_ANSWERED)
+			return answer == SP_ASKED_NO_TIME;
+		*killed += query->killed;
+		sp_page_place_advance(&place, query->more, query->cursor);
 	}
 	*complete = true;
 	return true;
@@ -390,6 +323,7 @@ static void audit(struct sp_call *call, uint64_t killed)
 
 void sp_res_sessions_delete(struct sp_call *call)
 {
+	const struct sp_ask ask = sp_ask_begin(call);
 	struct sp_session_query *query;
 	struct sp_session_filter filter;
 	bool all, filtered, complete, good;
@@ -406,7 +340,7 @@ void sp_res_sessions_delete(struct sp_call *call)
 		return;
 	}
 	query = calloc(1, sizeof(*query));
-	good = query != NULL && kill_all(call, query, &filter, &killed, &complete);
+	good = query != NULL && kill_all(&ask, query, &filter, &killed, &complete);
 	if (good || killed != 0)
 		audit(call, killed);
 	if (good) {
