@@ -51,6 +51,7 @@ struct sp_burst {
 	uint32_t now_ms; /* monotonic milliseconds since start, wraps after 49 days; compare by signed difference */
 	uint16_t n;
 	uint16_t port;      /* index of the ingress port of all of them */
+	uint16_t queue;     /* of that port, where they come from it and not from another worker */
 	uint16_t way;       /* back to where they came from, for answers: port, or in route mode SP_PORTS_MAX + link up to Linux */
 	uint32_t fragments; /* bit i: packet i is of kind FRAGMENT; set by the parser */
 	uint32_t datagrams; /* bit i: packet i is a reassembled datagram (fragment.h); set by the parser */

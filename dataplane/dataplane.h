@@ -12,6 +12,7 @@
 
 #include "dataplane/defence.h"
 #include "dataplane/limit.h"
+#include "dataplane/mac.h"
 #include "dataplane/parse.h"
 #include "dataplane/rule_table.h"
 #include "dataplane/stats.h"
@@ -23,6 +24,27 @@
 #define SP_WAY_ROUTE 0xfffe /* route mode: wherever the destination is routed to (sp_tx_queue) */
 
 enum sp_mode { SP_MODE_WIRE, SP_MODE_ROUTE };
+
+/* Of a port that does not run, workers know no more than that it is paused. */
+enum sp_port_state {
+	SP_PORT_RUNNING,
+	SP_PORT_RESTARTING, /* its device was reset, and is not yet back */
+	SP_PORT_ABSENT,     /* it has no device: one that is missing, was taken away, or does not open */
+	SP_PORT_STATES
+};
+
+#define SP_PORT_WHY_MAX 512
+
+#define SP_PORT_MACS_MAX 8 /* besides its own */
+
+/* How a port's device spreads packets over its rx queues (vnf/rss.h). */
+enum sp_rss {
+	SP_RSS_NONE,       /* it does not: one queue, or not by a hash that is known */
+	SP_RSS_UNVERIFIED, /* as it was asked to, it says */
+	SP_RSS_SYMMETRIC,  /* live packets show: both directions of a flow have the same hash */
+	SP_RSS_ASYMMETRIC, /* they show that it does something else */
+	SP_RSS_STATES
+};
 
 /*
  * A port: written at start (link_up and paused also by the control thread), read by workers. In route mode Linux's side of each link, its
@@ -41,15 +63,24 @@ struct sp_port {
 	bool all_frames;          /* wire mode: frames for other MAC addresses are taken, too */
 	uint32_t link_up;         /* 0 or 1; relaxed */
 	uint32_t paused;          /* 0 or 1; atomic: the control thread has the device, workers neither take from it nor send */
+	uint32_t state;           /* enum sp_port_state; mgmt/port_state.h has both this and `why` */
 	char name[32];
 	char device[128]; /* as configured, without secrets */
-	uint8_t mac[6];
+	union {
+		uint8_t mac[6];    /* of the device; all zero while it is not known */
+		uint64_t mac_word; /* atomic: how others than the control thread read it, by sp_mac_load */
+	};
 	uint16_t mtu;
-	bool kernel;           /* Linux's side of a link: link[0]; index is that of the link's port */
-	uint16_t first_worker; /* queue q is polled by worker (q + first_worker) % n_workers */
-	uint16_t vlan_apart;   /* bits of a VLAN id that do not belong to the session key: none in wire mode, all in route mode */
-	uint16_t link[4096];   /* route mode: index of the link of frames with this VLAN id; SP_NO_LINK */
-	uint8_t zone[4096];    /* zone index of frames with this outer VLAN id (0: untagged); SP_MATCH_NO_ZONE */
+	bool kernel;               /* Linux's side of a link: link[0]; index is that of the link's port */
+	uint16_t first_worker;     /* queue q is polled by worker (q + first_worker) % n_workers */
+	uint16_t vlan_apart;       /* bits of a VLAN id that do not belong to the session key: none in wire mode, all in route mode */
+	uint16_t link[4096];       /* route mode: index of the link of frames with this VLAN id; SP_NO_LINK */
+	uint8_t zone[4096];        /* zone index of frames with this outer VLAN id (0: untagged); SP_MATCH_NO_ZONE */
+	char why[SP_PORT_WHY_MAX]; /* it does not run */
+	uint64_t more_macs[SP_PORT_MACS_MAX]; /* atomic (mac.h): further addresses of Linux's on the TAPs, 0 none; written by the control
+						 thread */
+	uint32_t starts;           /* times that its device was started; control thread */
+	uint32_t rss;              /* enum sp_rss; relaxed */
 };
 
 /* What workers load once a burst: a ruleset and the scratch that its databases need, published and retired as one. */
@@ -84,7 +115,7 @@ void sp_live_free(struct sp_live *live);
 
 /*
  * For devices with one tx queue and several workers (af_packet, emulated VFs): makes the ring through which the others pass their packets
- * to worker 0. Undone with rte_ring_free(port->tx_ring). 0 or -errno. Control thread, before the workers run.
+ * to worker 0. Undone with rte_ring_free(port->tx_ring). 0 or -errno. Control thread, before the workers run or while the port is paused.
  */
 int sp_port_share_tx(struct sp_port *port, int socket);
 

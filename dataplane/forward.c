@@ -145,10 +145,14 @@ void sp_tx_queue(struct sp_worker *worker, unsigned int port, struct rte_mbuf *m
 int sp_port_share_tx(struct sp_port *port, int socket)
 {
 	char name[RTE_RING_NAMESIZE];
+	struct rte_ring *ring;
 
 	snprintf(name, sizeof(name), "sp_tx_%u", port->index);
-	port->tx_ring = rte_ring_create(name, SP_HANDOVER_RING, socket, RING_F_SC_DEQ);
-	return port->tx_ring == NULL ? -rte_errno : 0;
+	ring = rte_ring_create(name, SP_HANDOVER_RING, socket, RING_F_SC_DEQ);
+	if (ring == NULL)
+		return -rte_errno;
+	__atomic_store_n(&port->tx_ring, ring, __ATOMIC_RELEASE);
+	return 0;
 }
 
 /* A worker without a tx queue on this port passes its packets to worker 0. */

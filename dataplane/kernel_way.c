@@ -87,7 +87,7 @@ int sp_kernel_ports_make(struct sp_dataplane *dataplane)
 {
 	const struct sp_routing *routing = dataplane->routing;
 
-	dataplane->kernel_ports = sp_alloc("kernel ports", routing->n_links * sizeof(*dataplane->kernel_ports), 64, SOCKET_ID_ANY);
+	dataplane->kernel_ports = sp_alloc("kernel ports", (routing->n_links + 1) * sizeof(*dataplane->kernel_ports), 64, SOCKET_ID_ANY);
 	if (dataplane->kernel_ports == NULL)
 		return -ENOMEM;
 	for (unsigned int l = 0; l < routing->n_links; l++) {

@@ -20,17 +20,16 @@
 #define DHCP_AHEAD_MS 1000   /* that the asking worker's clock, rounded up, may be ahead of this one's */
 
 #define TCI_VLAN    0x0fff
-#define MAC_BITS    0xffffffffffffull
 #define ND_FIRST    133
 #define ND_REDIRECT 137
 
-/* The first six bytes of a frame, or of a MAC with two bytes behind it. */
+/* The first six bytes of a frame. */
 static inline uint64_t mac_word(const uint8_t *at)
 {
 	uint64_t word;
 
 	memcpy(&word, at, sizeof(word));
-	return rte_le_to_cpu_64(word) & MAC_BITS;
+	return rte_le_to_cpu_64(word) & SP_MAC_BITS;
 }
 
 /* The VLAN that the frame's tag names; of two that name one, as no link has, TCI_VLAN, which is reserved (802.1Q 9.6). */
@@ -156,6 +155,15 @@ static bool bring_together(struct rte_mbuf *mbuf, const struct sp_packet *packet
 	return likely(mbuf->data_len >= need) || (sp_mbuf_is_sole_owner(mbuf) && rte_pktmbuf_linearize(mbuf) == 0);
 }
 
+/* Whether an interface of Linux on the port's TAPs has this address of its own (macvlan, as VRRP's virtual router). */
+static bool is_another_of_ours(const struct sp_port *port, uint64_t mac)
+{
+	for (unsigned int i = 0; i < SP_PORT_MACS_MAX; i++)
+		if (sp_mac_load(&port->more_macs[i]) == mac)
+			return mac != 0;
+	return false;
+}
+
 /* A frame of a neighbour. */
 static void take(struct sp_worker *worker, const struct sp_port *port, unsigned int i)
 {
@@ -180,7 +188,7 @@ static void take(struct sp_worker *worker, const struct sp_port *port, unsigned 
 	burst->link[i] = index;
 	link = &worker->dataplane->routing->links[index];
 	group = frame[0] & RTE_ETHER_GROUP_ADDR;
-	if (unlikely(!group && mac_word(frame) != mac_word(port->mac))) {
+	if (unlikely(!group && mac_word(frame) != sp_mac_load(&link->mac_word) && !is_another_of_ours(port, mac_word(frame)))) {
 		sp_burst_drop(burst, i, SP_DROP_ROUTE_NOT_OURS);
 		return;
 	}
@@ -230,8 +238,8 @@ static void take_from_linux(struct sp_worker *worker, struct sp_link *link, unsi
 static void take_all(struct sp_worker *worker, const struct sp_port *port)
 {
 	struct sp_burst *burst = &worker->burst;
-	const uint64_t mac = mac_word(port->mac);
 	const uint16_t untagged = port->link[0];
+	const uint64_t mac = untagged != SP_NO_LINK ? sp_mac_load(&worker->dataplane->routing->links[untagged].mac_word) : 0;
 
 	for (unsigned int i = 0; i < burst->n; i++) {
 		if (unlikely(burst->verdict[i] != SP_VERDICT_GOING))

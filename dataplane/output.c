@@ -68,7 +68,7 @@ static bool write_header(struct rte_mbuf *mbuf, uint32_t l3_off, const struct sp
 	if (unlikely(frame == NULL))
 		return false;
 	write_mac(frame, mac);
-	memcpy(frame + RTE_ETHER_ADDR_LEN, link->mac, RTE_ETHER_ADDR_LEN);
+	sp_mac_copy(frame + RTE_ETHER_ADDR_LEN, &link->mac_word);
 	if (link->vlan != 0) {
 		const rte_be16_t tag[2] = {RTE_BE16(RTE_ETHER_TYPE_VLAN), rte_cpu_to_be_16(link->vlan)};
 
@@ -259,7 +259,7 @@ static inline void end_run(struct sp_worker *worker, struct run *run)
 static inline void begin_run(struct sp_worker *worker, struct run *run, uint16_t index)
 {
 	const struct sp_link *link = &worker->dataplane->routing->links[index];
-	uint16_t head;
+	const uint64_t mac = sp_mac_load(&link->mac_word);
 
 	run->index = index;
 	run->tx = &worker->tx[link->port];
@@ -267,9 +267,8 @@ static inline void begin_run(struct sp_worker *worker, struct run *run, uint16_t
 		sp_tx_flush(worker, link->port);
 	run->to = &run->tx->mbuf[run->tx->n];
 	run->mtu = link->vlan == 0 ? __atomic_load_n(&link->mtu, __ATOMIC_RELAXED) : 0;
-	memcpy(&head, link->mac, sizeof(head));
-	memcpy(&run->source_tail, link->mac + sizeof(head), sizeof(run->source_tail));
-	run->source_head = (uint64_t)head << 48;
+	run->source_tail = rte_cpu_to_le_32((uint32_t)(mac >> 16));
+	run->source_head = mac << 48;
 }
 
 void sp_output_burst(struct sp_worker *worker)

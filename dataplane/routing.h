@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/mac.h"
 #include "rules/addr.h"
 
 #define SP_LINKS_MAX          256
@@ -107,7 +108,10 @@ struct sp_link {
 	uint16_t vlan; /* 0: untagged */
 	uint8_t zone;  /* index, or SP_MATCH_NO_ZONE */
 	uint8_t rpf;   /* enum sp_rpf */
-	uint8_t mac[6];
+	union {
+		uint8_t mac[6];
+		uint64_t mac_word; /* atomic (mac.h): it changes while workers use it */
+	};
 	uint16_t mtu;                        /* of layer 3; atomic */
 	uint32_t up;                         /* 0 or 1, atomic: Linux has the TAP up, and the port has a carrier */
 	uint32_t dhcp_ms[2];                 /* atomic: now_ms | 1 when Linux last asked by DHCP (0: never), IPv4 and IPv6 */

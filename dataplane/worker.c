@@ -94,7 +94,11 @@ void sp_worker_burst(struct sp_worker *worker, const struct sp_port *port, unsig
 	sp_parse_burst(port, burst);
 	if (unlikely(worker->captures != NULL))
 		capture_begin(worker, handed);
-	stage_done(worker, SP_STAGE_PARSE);
+	if (unlikely(worker->watched)) {
+		stage_watch(worker, SP_STAGE_PARSE);
+		if (!handed)
+			sp_rss_sample(worker, port, burst->queue);
+	}
 	if (routing)
 		sp_link_burst(worker, port);
 	if (unlikely((burst->fragments | burst->datagrams) != 0))
@@ -144,6 +148,7 @@ static unsigned int poll_queue(struct sp_worker *worker, const struct sp_port *p
 	if (n == 0)
 		return 0;
 	burst->n = n;
+	burst->queue = queue;
 	bytes = sp_burst_measure(burst);
 	sp_count(&worker->stats.rx, n);
 	sp_count(&worker->stats.rx_bytes, bytes);
@@ -362,6 +367,7 @@ struct sp_worker *sp_worker_create(
 	}
 	worker->dataplane = dataplane;
 	worker->index = index;
+	worker->rss.n = SP_RSS_SAMPLES; /* nobody asks */
 	worker->pool = pool;
 	worker->fragments = sp_fragments_create(&config->fragments, config->socket);
 	worker->inspect_buffer = sp_alloc("inspect", SP_INSPECT_BUFFER_BYTES, 64, config->socket);

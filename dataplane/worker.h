@@ -19,6 +19,7 @@
 #include "dataplane/mailbox.h"
 #include "dataplane/router_error.h"
 #include "dataplane/routing.h"
+#include "dataplane/rss_sample.h"
 #include "dataplane/session.h"
 #include "dataplane/tcp_challenge.h"
 
@@ -63,6 +64,7 @@ struct sp_worker {
 		uint32_t slot, change; /* modulo 2^32 */
 	} sessions_change;             /* what its sessions of this rule became more or fewer since sp_admit_settle */
 	struct sp_stats stats;
+	struct sp_rss_samples rss;
 } __attribute__((aligned(64)));
 
 struct sp_worker_config {

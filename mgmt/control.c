@@ -126,12 +126,21 @@ static void reload(struct sp_mgmt *mgmt, const struct sp_peer *by, uint8_t on_ch
 	sp_apply_reload(mgmt, by, on_change, reply);
 }
 
+/* A large rule file keeps the loop busy for minutes: whoever watches it is told. */
+static void working(const struct sp_mgmt *mgmt, bool begins)
+{
+	if (mgmt->working != NULL)
+		mgmt->working(mgmt->tick_context, begins);
+}
+
 static void run_job(struct sp_mgmt *mgmt, struct sp_job *job)
 {
+	working(mgmt, true);
 	if (job->kind == SP_JOB_PUT_RULES)
 		sp_apply_put(mgmt, job);
 	else
 		reload(mgmt, &job->by, job->has_on_change ? job->on_change : mgmt->on_change, &job->reply);
+	working(mgmt, false);
 	job->done(job);
 }
 
@@ -140,14 +149,16 @@ static void tick(struct sp_mgmt *mgmt)
 	struct sp_reply reply = {0};
 
 	sp_ports_watch(mgmt->dataplane);
+	sp_pulse_take(&mgmt->pulse, mgmt->dataplane, now_ms());
 	if (mgmt->tick != NULL)
 		mgmt->tick(mgmt->tick_context);
-	sp_pulse_take(&mgmt->pulse, mgmt->dataplane, now_ms());
 	if ((__atomic_load_n(&mgmt->degraded, __ATOMIC_RELAXED) & (1u << SP_DEGRADED_NOT_RETIRED)) != 0 &&
 		sp_publish_retire(mgmt->dataplane) == 0)
 		sp_degraded_set(mgmt, SP_DEGRADED_NOT_RETIRED, false);
 	if (__atomic_exchange_n(&mgmt->control.reload, 0, __ATOMIC_RELAXED) != 0) {
+		working(mgmt, true);
 		reload(mgmt, NULL, mgmt->on_change, &reply);
+		working(mgmt, false);
 		sp_reply_clear(&reply);
 	}
 }

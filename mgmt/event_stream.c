@@ -48,6 +48,7 @@ const char *const sp_line_type_names[SP_LINE_TYPES] = {
 	[SP_LINE_AUDIT] = "audit",
 	[SP_LINE_DEFENCE] = "defence",
 	[SP_LINE_NAT] = "nat",
+	[SP_LINE_PORT] = "port",
 };
 
 struct sp_streams *sp_streams_create(void)

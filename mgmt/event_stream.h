@@ -18,7 +18,17 @@
 #define SP_STREAM_READERS_MAX 8
 #define SP_STREAM_QUEUE_BYTES ((size_t)512 * 1024) /* of each reader */
 
-enum sp_line_type { SP_LINE_FLOW, SP_LINE_DROP, SP_LINE_ALERT, SP_LINE_STATS, SP_LINE_AUDIT, SP_LINE_DEFENCE, SP_LINE_NAT, SP_LINE_TYPES };
+enum sp_line_type {
+	SP_LINE_FLOW,
+	SP_LINE_DROP,
+	SP_LINE_ALERT,
+	SP_LINE_STATS,
+	SP_LINE_AUDIT,
+	SP_LINE_DEFENCE,
+	SP_LINE_NAT,
+	SP_LINE_PORT,
+	SP_LINE_TYPES
+};
 
 extern const char *const sp_line_type_names[SP_LINE_TYPES]; /* as event_type says them */
 

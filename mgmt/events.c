@@ -44,7 +44,10 @@ struct sp_events {
 
 	pthread_mutex_t lock; /* guards what follows up to `file` */
 	struct signatures current, former;
-	char *audit[AUDIT_MAX]; /* lines with their newline */
+	struct told {
+		char *text; /* with its newline */
+		enum sp_line_type type;
+	} audit[AUDIT_MAX];
 	unsigned int audit_head, audit_n;
 	json_t *(*stats)(struct sp_mgmt *mgmt);
 	struct sp_mgmt *mgmt;
@@ -265,7 +268,7 @@ static void put_text(struct sp_events *events, const char *text, enum sp_line_ty
 
 static unsigned int take_audit(struct sp_events *events)
 {
-	char *lines[BATCH];
+	struct told lines[BATCH];
 	unsigned int n = 0;
 
 	pthread_mutex_lock(&events->lock);
@@ -276,8 +279,8 @@ static unsigned int take_audit(struct sp_events *events)
 	}
 	pthread_mutex_unlock(&events->lock);
 	for (unsigned int i = 0; i < n; i++) {
-		put_text(events, lines[i], SP_LINE_AUDIT);
-		free(lines[i]);
+		put_text(events, lines[i].text, lines[i].type);
+		free(lines[i].text);
 	}
 	return n;
 }
@@ -359,7 +362,7 @@ static void release(struct sp_events *events)
 {
 	sp_eve_file_close(&events->file);
 	for (; events->audit_n > 0; events->audit_n--) {
-		free(events->audit[events->audit_head]);
+		free(events->audit[events->audit_head].text);
 		events->audit_head = (events->audit_head + 1) % AUDIT_MAX;
 	}
 	free(events->current.v);
@@ -457,7 +460,8 @@ void sp_events_reopen(struct sp_events *events)
 		__atomic_store_n(&events->reopen, 1, __ATOMIC_RELEASE);
 }
 
-void sp_events_audit(struct sp_events *events, json_t *fields)
+/* A line of its own, in the order in which such lines come; steals fields. */
+static void tell(struct sp_events *events, enum sp_line_type type, json_t *fields)
 {
 	char *line;
 	bool queued;
@@ -466,16 +470,26 @@ void sp_events_audit(struct sp_events *events, json_t *fields)
 		json_decref(fields);
 		return;
 	}
-	line = make_line("audit", fields);
+	line = make_line(sp_line_type_names[type], fields);
 	pthread_mutex_lock(&events->lock);
 	queued = line && events->audit_n < AUDIT_MAX;
 	if (queued)
-		events->audit[(events->audit_head + events->audit_n++) % AUDIT_MAX] = line;
+		events->audit[(events->audit_head + events->audit_n++) % AUDIT_MAX] = (struct told){line, type};
 	pthread_mutex_unlock(&events->lock);
 	if (!queued) {
 		__atomic_fetch_add(&events->audit_lost, 1, __ATOMIC_RELAXED);
 		free(line);
 	}
+}
+
+void sp_events_audit(struct sp_events *events, json_t *fields)
+{
+	tell(events, SP_LINE_AUDIT, fields);
+}
+
+void sp_events_port(struct sp_events *events, json_t *fields)
+{
+	tell(events, SP_LINE_PORT, fields);
 }
 
 void sp_events_counters(const struct sp_events *events, struct sp_events_counters *out)

@@ -24,7 +24,7 @@ struct sp_events_counters {
 	uint64_t unwritten;      /* lines that the file did not take: disk full, I/O error */
 	uint64_t write_errors;   /* failed attempts to write, open or rotate */
 	uint64_t rotated;        /* files that were full */
-	uint64_t audit_lost;     /* audit lines that found the queue full */
+	uint64_t audit_lost;     /* audit and port lines that found the queue full */
 	uint64_t readers;        /* gauge: those who read along (event_stream.h) */
 	uint64_t shed;           /* lines that such readers did not take in time */
 };
@@ -65,6 +65,9 @@ void sp_events_reopen(struct sp_events *events);
  * object. Any thread but a worker; a full queue (1,024 lines) loses the line and counts it. Both may be NULL: nothing happens.
  */
 void sp_events_audit(struct sp_events *events, json_t *fields);
+
+/* The same for what happened to a port: event_type "port". */
+void sp_events_port(struct sp_events *events, json_t *fields);
 
 /*
  * Copies the pattern ids, messages and profile names that alert lines carry; call it after a publish, while the ruleset lives. Ids that

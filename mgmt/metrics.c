@@ -15,6 +15,7 @@
 #include "mgmt/events.h"
 #include "mgmt/health.h"
 #include "mgmt/kernel/kernel.h"
+#include "mgmt/port_state.h"
 #include "mgmt/ports.h"
 #include "mgmt/problem.h"
 #include "mgmt/publish.h"
@@ -228,6 +229,13 @@ static void write_ports(const struct snapshot *s, FILE *out)
 		label(out, "port", dataplane->ports[i].name);
 		fprintf(out, "} %d\n", s->ports[i].link_up);
 	}
+	family(out, "port_state", "gauge", "1 for the state that the port is in.");
+	for (unsigned int i = 0; i < dataplane->n_ports; i++)
+		for (unsigned int state = 0; state < SP_PORT_STATES; state++) {
+			fputs("sallyport_port_state{", out);
+			label(out, "port", dataplane->ports[i].name);
+			fprintf(out, ",state=\"%s\"} %d\n", sp_port_state_names[state], sp_port_state(&dataplane->ports[i]) == state);
+		}
 }
 
 /* The same for workers; the offset is that in struct sp_stats. */

@@ -56,7 +56,10 @@ static struct sp_mgmt *make(struct sp_dataplane *dataplane, const struct sp_mgmt
 	mgmt->dataplane = dataplane;
 	mgmt->on_change = config->on_change;
 	mgmt->tick = config->tick;
+	mgmt->working = config->working;
 	mgmt->tick_context = config->tick_context;
+	if (config->notes != NULL)
+		mgmt->notes = *config->notes;
 	mgmt->kernel = config->kernel;
 	mgmt->health = config->health;
 	if (!copy(&mgmt->rules_path, config->rules_path) || !copy(&mgmt->config_path, config->config_path) ||
@@ -115,6 +118,14 @@ err_events:
 err_release:
 	release(mgmt);
 	return NULL;
+}
+
+bool sp_mgmt_workers_beat(const struct sp_mgmt *mgmt)
+{
+	for (unsigned int w = 0; w < mgmt->dataplane->n_workers; w++)
+		if (!sp_pulse_beats(&mgmt->pulse, mgmt->dataplane, w))
+			return false;
+	return true;
 }
 
 void sp_mgmt_abandon(struct sp_mgmt *mgmt)

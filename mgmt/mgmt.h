@@ -10,6 +10,7 @@
 
 #include "dataplane/dataplane.h"
 #include "mgmt/api_tls.h"
+#include "mgmt/notes.h"
 
 struct sp_health;
 struct sp_kernel;
@@ -30,7 +31,9 @@ struct sp_mgmt_config {                  /* strings are copied */
 	unsigned int stats_interval_sec; /* EVE stats events; 0: none */
 	uint8_t on_change;               /* enum sp_on_change: what becomes of sessions by a change that does not say it */
 	void (*tick)(void *context);     /* called by the control loop between jobs, some times a second; NULL: nothing is */
-	void *tick_context;
+	void (*working)(void *context, bool begins); /* around jobs, which may take minutes; NULL: nothing is called */
+	void *tick_context;                          /* of both */
+	const struct sp_notes *notes;                /* what the start had to do without; copied. NULL: nothing */
 	struct sp_health *health; /* thread that asks backends; taken over, also when the start fails; NULL: one is started */
 	struct sp_kernel *kernel; /* route mode: stays the caller's, and stays until sp_mgmt_stop; NULL in wire mode */
 };
@@ -52,6 +55,23 @@ void sp_mgmt_control(struct sp_mgmt *mgmt);
 
 /* Has the control loop look at links and call `tick` now. Any thread. */
 void sp_mgmt_wake(struct sp_mgmt *mgmt);
+
+/* Whether every worker polled at the last look, which is taken some times a second, before `tick`. Control thread. */
+bool sp_mgmt_workers_beat(const struct sp_mgmt *mgmt);
+
+enum sp_port_event {
+	SP_PORT_LINK_UP,
+	SP_PORT_LINK_DOWN,
+	SP_PORT_RESET,
+	SP_PORT_RESTARTED,
+	SP_PORT_GONE,
+	SP_PORT_ATTACHED,
+	SP_PORT_MAC_CHANGED,
+	SP_PORT_EVENTS
+};
+
+/* Writes an event of type "port"; reason may be NULL. Any thread but a worker; does not wait. */
+void sp_mgmt_port_event(struct sp_mgmt *mgmt, const struct sp_port *port, enum sp_port_event what, const char *reason);
 
 /* Asks the control loop to return, or to reload rules and reopen logs. Async-signal-safe. */
 void sp_mgmt_quit(struct sp_mgmt *mgmt);

@@ -45,7 +45,7 @@ static bool filter_type(struct sp_call *call, struct sp_stream_filter *filter)
 
 		if (bit == 0) {
 			sp_problem(&call->reply, 400, "bad-parameter",
-				"type takes flow, drop, alert, stats, audit or defence, several by comma; not \"%.*s\"",
+				"type takes flow, drop, alert, stats, audit, defence, nat or port, several by comma; not \"%.*s\"",
 				(int)(len < 32 ? len : 32), text);
 			return false;
 		}

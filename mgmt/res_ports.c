@@ -6,15 +6,26 @@
 #include <stdlib.h>
 
 #include "mgmt/kernel/kernel.h"
+#include "mgmt/port_state.h"
 #include "mgmt/ports.h"
 #include "mgmt/res.h"
 #include "mgmt/state.h"
 #include "mgmt/stats_json.h"
 
-static json_t *mac_json(const uint8_t mac[6])
+static const char *const rss_names[SP_RSS_STATES] = {[SP_RSS_NONE] = "none",
+	[SP_RSS_UNVERIFIED] = "unverified",
+	[SP_RSS_SYMMETRIC] = "symmetric",
+	[SP_RSS_ASYMMETRIC] = "asymmetric"};
+
+/* null while it is not known: the port never had a device. */
+static json_t *mac_json(const uint64_t *word)
 {
+	uint8_t mac[6];
 	char text[18];
 
+	if (sp_mac_load(word) == 0)
+		return json_null();
+	sp_mac_copy(mac, word);
 	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 	return json_string(text);
 }
@@ -22,6 +33,8 @@ static json_t *mac_json(const uint8_t mac[6])
 static json_t *port_json(const struct sp_dataplane *dataplane, unsigned int index)
 {
 	const struct sp_port *port = &dataplane->ports[index];
+	char why[SP_PORT_WHY_MAX];
+	enum sp_port_state state = sp_port_state_why(port, why);
 	struct sp_port_report report;
 	json_t *json = json_object();
 
@@ -31,8 +44,11 @@ static json_t *port_json(const struct sp_dataplane *dataplane, unsigned int inde
 	json_object_set_new(json, "zone", sp_json_text(report.zone));
 	json_object_set_new(json, "peer", port->peer < dataplane->n_ports ? sp_json_text(dataplane->ports[port->peer].name) : json_null());
 	json_object_set_new(json, "link", json_string(report.link_up ? "up" : "down"));
-	json_object_set_new(json, "mac", mac_json(port->mac));
+	json_object_set_new(json, "state", json_string(sp_port_state_names[state]));
+	json_object_set_new(json, "why", why[0] != '\0' ? sp_json_text(why) : json_null());
+	json_object_set_new(json, "mac", mac_json(&port->mac_word));
 	json_object_set_new(json, "mtu", json_integer(port->mtu));
+	json_object_set_new(json, "rss", json_string(rss_names[__atomic_load_n(&port->rss, __ATOMIC_RELAXED) % SP_RSS_STATES]));
 	json_object_set_new(json, "rx", sp_json_u64(report.counters.rx));
 	json_object_set_new(json, "tx", sp_json_u64(report.counters.tx));
 	json_object_set_new(json, "rx_bytes", sp_json_u64(report.counters.rx_bytes));
@@ -84,7 +100,7 @@ static json_t *links_json(const struct sp_mgmt *mgmt)
 		json_object_set_new(json, "zone",
 			link->zone < mgmt->dataplane->zones.n ? sp_json_text(mgmt->dataplane->zones.name[link->zone]) : json_null());
 		json_object_set_new(json, "link", json_string(report->links[i].up ? "up" : "down"));
-		json_object_set_new(json, "mac", mac_json(link->mac));
+		json_object_set_new(json, "mac", mac_json(&link->mac_word));
 		json_object_set_new(json, "mtu", json_integer(__atomic_load_n(&link->mtu, __ATOMIC_RELAXED)));
 		json_object_set_new(json, "kernel", kernel_json(&report->links[i]));
 		json_array_append_new(array, json);

@@ -13,22 +13,25 @@
 #include "mgmt/mgmt.h"
 #include "mgmt/pulse.h"
 
-/* Why the firewall is not as it should be, as far as it is remembered and not read off the dataplane: X(enumerator, code, text). */
+/* Why the firewall is not as it should be, as far as it is remembered and not read off the dataplane: X(enumerator, code, text, remedy). */
 #define SP_DEGRADED(X)                                                                                                                  \
-	X(NOT_SAVED, "rules-not-saved", "the rules in force could not be written to the rule file: a restart brings the old ones back") \
-	X(NOT_RETIRED, "rules-not-retired", "a worker did not let go of the old rules within 5 s; it may be stuck")                     \
-	X(NO_RULES, "no-rules", "the rule file did not load at start: everything is dropped")                                           \
-	X(RELOAD_FAILED, "reload-failed", "the rule file has errors: the rules in force are older than the file")
+	X(NOT_SAVED, "rules-not-saved", "the rules in force could not be written to the rule file: a restart brings the old ones back", \
+		"make the rule file's folder writable, and put the rules again")                                                        \
+	X(NOT_RETIRED, "rules-not-retired", "a worker did not let go of the old rules within 5 s; it may be stuck", "restart")          \
+	X(NO_RULES, "no-rules", "the rule file did not load at start: everything is dropped",                                           \
+		"mend the rule file (`sallyport check FILE`) and `sallyctl reload`, or put another")                                    \
+	X(RELOAD_FAILED, "reload-failed", "the rule file has errors: the rules in force are older than the file",                       \
+		"mend the rule file (`sallyport check FILE`) and `sallyctl reload`")
 
 enum sp_degraded {
-#define X(e, c, t) SP_DEGRADED_##e,
+#define X(e, c, t, r) SP_DEGRADED_##e,
 	SP_DEGRADED(X)
 #undef X
 		SP_DEGRADED_COUNT
 };
 
 struct sp_degraded_text {
-	const char *code, *text;
+	const char *code, *text, *remedy;
 };
 
 extern const struct sp_degraded_text sp_degraded_texts[SP_DEGRADED_COUNT];
@@ -52,7 +55,9 @@ struct sp_mgmt {
 	char *no_rules;              /* what SP_DEGRADED_NO_RULES is about; NULL: the rules at start were the file's */
 	uint8_t on_change;           /* enum sp_on_change of changes that do not say one */
 	void (*tick)(void *context); /* of the configuration; control thread */
+	void (*working)(void *context, bool begins);
 	void *tick_context;
+	struct sp_notes notes; /* does not change */
 	struct sp_control control;
 	struct sp_api *api;
 	struct sp_events *events;

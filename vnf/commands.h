@@ -24,6 +24,7 @@ int sp_cmd_check(int argc, char **argv);
 int sp_cmd_replay(int argc, char **argv);
 int sp_cmd_explain(int argc, char **argv);
 int sp_cmd_fmt(int argc, char **argv);
+int sp_cmd_doctor(int argc, char **argv);
 
 /* Prints `sallyport: error: ...` to stderr and returns SP_EXIT_UNRUN. */
 int sp_cmd_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -169,7 +169,9 @@ void sp_config_resolve(struct sp_config *config, struct sp_diags *diags)
 	unsigned int devices = 0;
 
 	set_floods(config, diags);
-	if (config->n_ports == 0) {
+	if (config->n_ports == 0 && config->ports != NULL)
+		sp_diag_warning(diags, config->file, 0, "the list of ports is empty: the firewall carries no traffic");
+	else if (config->n_ports == 0) {
 		sp_diag_error(diags, config->file, 0,
 			"no ports; add ports = ( { name = \"in\"; device = \"...\"; zone = \"inside\"; peer = \"out\"; }, ... );");
 		return;

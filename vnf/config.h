@@ -111,6 +111,12 @@ struct sp_config *sp_config_read_file(const char *path, struct sp_diags *diags);
 /* The same from bytes; `file` is for messages, and its folder is where relative paths begin. */
 struct sp_config *sp_config_read(const char *bytes, size_t size, const char *file, struct sp_diags *diags);
 
+/*
+ * A configuration without ports for a file that does not read: all defaults, but for what is right in its group `api`, so that the socket
+ * is where it is looked for. NULL without memory.
+ */
+struct sp_config *sp_config_rescue(const char *path);
+
 /* NULL is fine. */
 void sp_config_free(struct sp_config *config);
 

@@ -105,6 +105,53 @@ struct sp_config *sp_config_read(const char *bytes, size_t size, const char *fil
 	return NULL;
 }
 
+/* The group `api` of a text that libconfig reads. */
+static void rescue_api(struct sp_config_reader *reader, const char *bytes, size_t size)
+{
+	struct sp_scan_options options = {.file = reader->file, .include_dir = reader->folder[0] != '\0' ? reader->folder : "."};
+	const config_setting_t *api;
+	config_t libconfig;
+
+	if (sp_scan(bytes, size, &options, &reader->scan, reader->diags) != 0)
+		return;
+	config_init(&libconfig);
+	if (config_read_string(&libconfig, reader->scan.text) == CONFIG_TRUE &&
+		(api = config_setting_get_member(config_root_setting(&libconfig), "api")) != NULL)
+		for (size_t i = 0; i < sp_config_n_keys; i++)
+			if (strcmp(sp_config_keys[i].name, "api") == 0)
+				sp_config_keys[i].read(reader, api, &sp_config_keys[i], reader->config);
+	config_destroy(&libconfig);
+	sp_scan_free(&reader->scan);
+}
+
+struct sp_config *sp_config_rescue(const char *file)
+{
+	struct sp_diags ignored = {0};
+	struct sp_config_reader reader = {.config = calloc(1, sizeof(struct sp_config)), .diags = &ignored, .file = file};
+	char *bytes;
+	size_t size;
+
+	if (reader.config == NULL)
+		return NULL;
+	set_folder(&reader, file);
+	set_defaults(reader.config, file);
+	if (sp_file_read(file, &bytes, &size, &ignored) == 0) {
+		rescue_api(&reader, bytes, size);
+		free(bytes);
+	}
+	/* A listener over TCP may be what is wrong. */
+	reader.config->tls = (struct sp_tls_config){0};
+	reader.config->adaptive = true;
+	if (reader.config->socket == NULL)
+		reader.config->socket = SP_CONFIG_DEFAULT_SOCKET;
+	reader.config->zones.closed = true;
+	reader.config->floods.embryonic_high = 2;
+	reader.config->floods.embryonic_low = 1;
+	reader.config->zone_self = SP_MATCH_NO_ZONE;
+	sp_diags_clear(&ignored);
+	return reader.config;
+}
+
 struct sp_config *sp_config_read_file(const char *file, struct sp_diags *diags)
 {
 	struct sp_config *config;

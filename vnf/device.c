@@ -6,11 +6,13 @@
 #include "vnf/device.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <net/if.h>
+#include <rte_bus.h>
 #include <rte_bus_vdev.h>
+#include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_pci.h>
+#include <rte_vfio.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,8 @@
 
 #include "rules/diag.h"
 #include "vnf/eal.h"
+#include "vnf/pci_devices.h"
+#include "vnf/quirks.h"
 
 static const char *const drivers[] = {
 	"net_af_packet", "net_af_xdp", "net_tap", "net_pcap", "net_ring", "net_null", "net_memif", "net_virtio_user", "virtio_user"};
@@ -88,63 +92,119 @@ int sp_device_parse(const char *text, struct sp_device *out, char *why, size_t w
 
 /* --- finding ------------------------------------------------------------------------------------------------------------------- */
 
-/* The name of the kernel driver that holds a PCI device, "" when none does, NULL when there is no such device. */
-static const char *pci_driver(const char *address, char buf[PATH_MAX])
-{
-	char path[128];
-	const char *slash;
-	ssize_t n;
+/* Marks devices that are ports; only others are looked at by RTE_ETH_FOREACH_DEV. One of the process's few globals. */
+static struct rte_eth_dev_owner ours = {.name = "sallyport"};
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", address);
-	if (access(path, F_OK) != 0)
-		return NULL;
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver", address);
-	n = readlink(path, buf, PATH_MAX - 1);
-	if (n < 0)
-		return "";
-	buf[n] = '\0';
-	slash = strrchr(buf, '/');
-	return slash == NULL ? buf : slash + 1;
+static void own(uint16_t ethdev)
+{
+	if (ours.id == RTE_ETH_DEV_NO_OWNER && rte_eth_dev_owner_new(&ours.id) != 0)
+		return;
+	rte_eth_dev_owner_set(ethdev, &ours);
+}
+
+/* Has DPDK open a PCI device; what it says about one that it does not open goes into said. */
+static void probe(const char *address, char *said, size_t said_size)
+{
+	struct sp_eal_capture capture;
+
+	/* DPDK looks for VFIO's module once, at its start; the module may have come since. */
+	if (!rte_vfio_is_enabled("vfio_pci"))
+		rte_vfio_enable("vfio_pci");
+	sp_eal_capture_begin(&capture);
+	rte_dev_probe(address);
+	sp_eal_capture_end(&capture, said, said_size);
+}
+
+/* A device that DPDK cannot have, as the kernel's driver keeps it, or none has it. */
+static void explain_unlent(const char *address, const char *driver, char *why, size_t why_size)
+{
+	if (sp_pci_has_iommu())
+		snprintf(why, why_size,
+			"PCI device %s is held by %s; give it to DPDK: `modprobe vfio-pci && driverctl --nosave set-override %s vfio-pci`",
+			address, driver[0] != '\0' ? driver : "no driver", address);
+	else
+		snprintf(why, why_size,
+			"PCI device %s is held by %s, and this machine has no IOMMU; give a VM one (libvirt: <iommu model='intel'/>, QEMU: "
+			"-device "
+			"intel-iommu), or do without: `modprobe uio_pci_generic && driverctl --nosave set-override %s uio_pci_generic` (or "
+			"igb_uio)",
+			address, driver[0] != '\0' ? driver : "no driver", address);
+}
+
+/* A device that DPDK may have, and that does not open. */
+static void explain_unopened(const char *address, const char *driver, const char *said, char *why, size_t why_size)
+{
+	const struct sp_quirks *quirks = sp_quirks_of_kernel(driver);
+	const char *check = "its whole IOMMU group is bound to vfio-pci, that /dev/vfio is readable";
+
+	if (quirks != NULL && quirks->bind == SP_BIND_KERNEL)
+		check = "mlx5_ib is loaded and /dev/infiniband is readable; the device stays with this driver";
+	else if (strstr(driver, "uio") != NULL)
+		check = "/dev/uio* is readable, that memory.huge is not false (without an IOMMU devices need physical addresses)";
+	snprintf(why, why_size, "PCI device %s (%s) could not be opened%s%s; check that %s, and that no other process has it", address,
+		driver, said[0] != '\0' ? ": " : "", said, check);
 }
 
 static int open_pci(const struct sp_device *device, uint16_t *ethdev, char *why, size_t why_size)
 {
-	char buf[PATH_MAX];
-	const char *driver;
+	char driver[SP_PCI_DRIVER_MAX], said[160];
 
 	if (rte_eth_dev_get_port_by_name(device->name, ethdev) == 0)
 		return 0;
-	driver = pci_driver(device->name, buf);
-	if (driver == NULL)
+	if (sp_pci_driver(device->name, driver) != 0) {
 		snprintf(why, why_size, "there is no PCI device %s; `lspci -D | grep -i eth` lists them", device->name);
-	else if (strncmp(driver, "vfio", 4) != 0 && strstr(driver, "uio") == NULL)
-		snprintf(why, why_size,
-			"PCI device %s is held by %s; give it to DPDK: `modprobe vfio-pci && dpdk-devbind.py -b vfio-pci %s`", device->name,
-			driver[0] != '\0' ? driver : "no driver", device->name);
-	else
-		snprintf(why, why_size,
-			"PCI device %s (%s) could not be opened; check that its whole IOMMU group is bound to vfio-pci, that /dev/vfio is "
-			"readable, "
-			"and that no other process has it",
-			device->name, driver);
+		return -ENODEV;
+	}
+	if (!sp_pci_driver_lends(driver)) {
+		explain_unlent(device->name, driver, why, why_size);
+		return -ENODEV;
+	}
+	probe(device->name, said, sizeof(said));
+	if (rte_eth_dev_get_port_by_name(device->name, ethdev) == 0)
+		return 0;
+	explain_unopened(device->name, driver, said, why, why_size);
 	return -ENODEV;
 }
 
-static int open_mac(const struct sp_device *device, uint16_t *ethdev, char *why, size_t why_size)
+/* Among the devices that DPDK has open and that are nobody's. */
+static bool find_mac(const struct rte_ether_addr *wanted, uint16_t *ethdev)
 {
 	uint16_t port;
 
 	RTE_ETH_FOREACH_DEV (port) {
 		struct rte_ether_addr mac;
 
-		if (rte_eth_macaddr_get(port, &mac) == 0 && rte_is_same_ether_addr(&mac, &device->mac)) {
+		if (rte_eth_macaddr_get(port, &mac) == 0 && rte_is_same_ether_addr(&mac, wanted)) {
 			*ethdev = port;
-			return 0;
+			return true;
 		}
 	}
+	return false;
+}
+
+/* A device tells its MAC only when it is open: those that can be are opened one by one. */
+static int open_mac(const struct sp_device *device, uint16_t *ethdev, char *why, size_t why_size)
+{
+	char lent[SP_PCI_DEVICES_MAX][SP_PCI_NAME_MAX], said[160] = "";
+	unsigned int n;
+	uint16_t known;
+
+	if (find_mac(&device->mac, ethdev))
+		return 0;
+	n = sp_pci_lent(lent, SP_PCI_DEVICES_MAX);
+	for (unsigned int i = 0; i < n; i++) {
+		if (rte_eth_dev_get_port_by_name(lent[i], &known) == 0)
+			continue;
+		probe(lent[i], said, sizeof(said));
+		if (find_mac(&device->mac, ethdev))
+			return 0;
+	}
 	snprintf(why, why_size,
-		"no device with the MAC address %s; bind it to vfio-pci (`dpdk-devbind.py -b vfio-pci ADDRESS`) or name its PCI address",
-		device->name);
+		"none of the %u devices that DPDK may open has the MAC address %s%s%s%s; bind the one that has it to %s (`driverctl "
+		"--nosave "
+		"set-override ADDRESS %s`), or name its PCI address",
+		n, device->name, said[0] != '\0' ? " (" : "", said, said[0] != '\0' ? ")" : "",
+		sp_pci_has_iommu() ? "vfio-pci" : "uio_pci_generic", sp_pci_has_iommu() ? "vfio-pci" : "uio_pci_generic");
 	return -ENODEV;
 }
 
@@ -194,7 +254,27 @@ static int open_vdev(const struct sp_device *device, uint16_t *ethdev, char *why
 	return -ENODEV;
 }
 
-int sp_device_open(const struct sp_device *device, uint16_t *ethdev, char *why, size_t why_size)
+/* --- whether it is there ------------------------------------------------------------------------------------------------------------ */
+
+uint64_t sp_device_sight(const struct sp_device *device)
+{
+	char interface[IF_NAMESIZE];
+
+	if (device->kind == SP_DEVICE_PCI)
+		return sp_pci_sight(device->name);
+	if (device->kind == SP_DEVICE_MAC)
+		return sp_pci_sight_all();
+	if (!vdev_makes_interface(device->name) && vdev_interface(device->args, interface))
+		return if_nametoindex(interface);
+	return 1;
+}
+
+uint64_t sp_device_sight_open(const struct sp_device *device, const char *bus_name)
+{
+	return device->kind == SP_DEVICE_MAC ? sp_pci_sight(bus_name) : sp_device_sight(device);
+}
+
+static int open_kind(const struct sp_device *device, uint16_t *ethdev, char *why, size_t why_size)
 {
 	switch (device->kind) {
 	case SP_DEVICE_PCI:
@@ -207,4 +287,13 @@ int sp_device_open(const struct sp_device *device, uint16_t *ethdev, char *why, 
 		snprintf(why, why_size, "no device is given");
 		return -ENODEV;
 	}
+}
+
+int sp_device_open(const struct sp_device *device, uint16_t *ethdev, char *why, size_t why_size)
+{
+	int rc = open_kind(device, ethdev, why, why_size);
+
+	if (rc == 0)
+		own(*ethdev);
+	return rc;
 }

@@ -23,9 +23,19 @@ struct sp_device {
 int sp_device_parse(const char *text, struct sp_device *out, char *why, size_t why_size);
 
 /*
- * Brings the device to life (vdev), or finds it among those EAL probed (PCI, MAC), and stores its ethdev port id. 0, or -ENODEV with a
- * sentence in why that says what to do. Main thread, after EAL start.
+ * Brings the device to life (vdev), or finds it among those that DPDK has open, or opens it (PCI, MAC), and stores its ethdev port id; it
+ * belongs to the caller then. 0, or -ENODEV with a sentence in why that says what to do. Control thread; may take as long as a driver
+ * takes for its device.
  */
 int sp_device_open(const struct sp_device *device, uint16_t *ethdev, char *why, size_t why_size);
+
+/*
+ * A number that changes whenever what the device names comes, goes, or could be opened where it could not before; 0 when it is certainly
+ * not there. Costs a look at sysfs, or a call about a network interface. Any thread of the process's network namespace.
+ */
+uint64_t sp_device_sight(const struct sp_device *device);
+
+/* The same for one that is open, by what its bus calls it. */
+uint64_t sp_device_sight_open(const struct sp_device *device, const char *bus_name);
 
 #endif

@@ -60,6 +60,16 @@ static void last_line(char *text, char *out, size_t out_size)
 		out[n - 1] = '\0';
 }
 
+/* What other threads of ours said meanwhile is not lost. */
+static void pass_on(const char *text)
+{
+	static const char ours[] = "sallyport: ";
+
+	for (const char *line = text; *line != '\0'; line += strcspn(line, "\n"), line += *line == '\n')
+		if (strncmp(line, ours, sizeof(ours) - 1) == 0)
+			fprintf(stderr, "%.*s\n", (int)strcspn(line, "\n"), line);
+}
+
 void sp_eal_capture_end(struct sp_eal_capture *capture, char *said, size_t said_size)
 {
 	char text[8192];
@@ -79,6 +89,7 @@ void sp_eal_capture_end(struct sp_eal_capture *capture, char *said, size_t said_
 		close(capture->saved);
 	if (n > 0) {
 		text[n] = '\0';
+		pass_on(text);
 		last_line(text, said, said_size);
 	}
 }

@@ -53,7 +53,8 @@ uint64_t sp_eal_huge_free_mb(void);
 /* CPUs this process may run on, ascending; returns how many, at most max. */
 unsigned int sp_eal_cpus(unsigned int *cpus, unsigned int max);
 
-/* Keeps back what is written to stderr from begin to end. end returns the last line in `said` ("" when nothing was written). */
+/* Keeps back what is written to stderr from begin to end, but for the program's own lines ("sallyport: ..."), which come out at the end.
+ * end returns the last line in `said` ("" when nothing was written). */
 struct sp_eal_capture {
 	int saved, file;
 };

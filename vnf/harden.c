@@ -142,6 +142,8 @@ int sp_harden_apply(const struct sp_harden_needs *needs, char *why, size_t why_s
 	order.keep = UINT64_C(1) << CAP_IPC_LOCK; /* memory for DMA, also that taken later */
 	if (needs->net_admin)
 		order.keep |= UINT64_C(1) << CAP_NET_ADMIN;
+	if (needs->net_raw)
+		order.keep |= UINT64_C(1) << CAP_NET_RAW;
 	if (needs->physical)
 		order.keep |= UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_SYS_RAWIO;
 	if (needs->chown)

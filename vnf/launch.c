@@ -3,6 +3,7 @@
  * Owner: the main thread, which is also the control thread. Ports are appended before workers run (replay, which turns its one worker
  * itself, may add some later). The order of freeing is the reverse of that of making, and every part tolerates not having been made.
  */
+#define _GNU_SOURCE 1 /* CPU_ISSET */
 #include "vnf/launch.h"
 
 #include <errno.h>
@@ -25,8 +26,10 @@
 #include "dataplane/routing.h"
 #include "dataplane/syn_proxy.h"
 #include "dataplane/waiting.h"
+#include "mgmt/port_state.h"
 #include "mgmt/publish.h"
 #include "vnf/launch_internal.h"
+#include "vnf/port_attach.h"
 
 /* mbufs that an lcore may keep in its cache of the pool; the pool counts them on top. */
 #define POOL_CACHE 256
@@ -84,6 +87,7 @@ int sp_launch_begin(struct sp_launch *launch, const struct sp_launch_options *op
 	dataplane->log_rate = options->log_rate;
 	dataplane->icmp_error_rate = options->icmp_error_rate;
 	dataplane->adaptive = options->adaptive;
+	launch->absent_ports = options->absent_ports;
 	if (options->zones != NULL)
 		dataplane->zones = *options->zones;
 	start_clock(dataplane);
@@ -149,11 +153,20 @@ static uint32_t frame_bytes(const struct sp_config *config)
 	return bytes;
 }
 
-int sp_launch_ports(struct sp_launch *launch, const struct sp_config *config, char *why)
+/* What went wrong with a port's device, or 0 when the firewall does without it. */
+static int without_device(struct sp_launch *launch, const struct sp_config_port *from, unsigned int index, int rc, const char *why)
+{
+	if (!launch->absent_ports)
+		return rc;
+	fprintf(stderr, "sallyport: %s\n", why);
+	sp_port_absent(launch, from, index, why);
+	return 0;
+}
+
+static int open_ports(struct sp_launch *launch, const struct sp_config *config, uint32_t *buffers, char *why)
 {
 	struct sp_dataplane *dataplane = launch->dataplane;
 	const struct sp_config_port *from;
-	uint32_t buffers = 0;
 	int rc;
 
 	for (unsigned int i = 0; (from = device_port(config, i)) != NULL; i++) {
@@ -165,14 +178,46 @@ int sp_launch_ports(struct sp_launch *launch, const struct sp_config *config, ch
 		dataplane->n_ports++;
 		rc = sp_port_open(port, config, from, dataplane->n_workers, &launch->plans[i], why);
 		if (rc != 0)
+			rc = without_device(launch, from, i, rc, why);
+		if (rc != 0)
 			return rc;
-		buffers += launch->plans[i].buffers;
+		*buffers += launch->plans[i].buffers;
 	}
+	return 0;
+}
+
+int sp_launch_ports(struct sp_launch *launch, const struct sp_config *config, char *why)
+{
+	struct sp_dataplane *dataplane = launch->dataplane;
+	uint32_t buffers = 0;
+	int rc = open_ports(launch, config, &buffers, why);
+
+	if (rc != 0)
+		return rc;
+	sp_port_release_others();
 	buffers = RTE_MAX(buffers, config->buffers) + held_buffers(config, dataplane->n_workers);
 	rc = sp_launch_pool(launch, buffers, frame_bytes(config), why);
-	for (unsigned int i = 0; rc == 0 && i < dataplane->n_ports; i++)
-		rc = sp_port_start(&dataplane->ports[i], &launch->plans[i], launch->pool, why);
+	for (unsigned int i = 0; rc == 0 && i < dataplane->n_ports; i++) {
+		const struct sp_config_port *from = device_port(config, i);
+
+		if (sp_port_state(&dataplane->ports[i]) == SP_PORT_ABSENT)
+			continue;
+		rc = sp_port_start(&dataplane->ports[i], from, &launch->plans[i], launch->pool, why);
+		if (rc != 0)
+			rc = without_device(launch, from, i, rc, why);
+	}
 	return rc == 0 ? sp_launch_routing(launch, config, why) : rc;
+}
+
+/* That the lcore is pinned to. DPDK's own function tells its core in the package. */
+static unsigned int first_cpu(unsigned int lcore)
+{
+	rte_cpuset_t set = rte_lcore_cpuset(lcore);
+	unsigned int cpu = 0;
+
+	while (cpu < CPU_SETSIZE && !CPU_ISSET(cpu, &set))
+		cpu++;
+	return cpu;
 }
 
 int sp_launch_workers(struct sp_launch *launch, const struct sp_launch_options *options, char *why)
@@ -199,7 +244,7 @@ int sp_launch_workers(struct sp_launch *launch, const struct sp_launch_options *
 			return errno == ENOMEM ? no_memory(why, "the tables of sessions and fragments")
 					       : fail(-errno, why, "worker %u cannot be made: %s", w, strerror(errno));
 		if (rte_lcore_is_enabled(w + 1))
-			dataplane->workers[w]->core = (unsigned int)rte_lcore_to_cpu_id((int)w + 1);
+			dataplane->workers[w]->core = first_cpu(w + 1);
 	}
 	return 0;
 }

@@ -18,6 +18,7 @@ struct sp_launch {
 	struct sp_dataplane *dataplane;
 	struct rte_mempool *pool;
 	struct sp_port_plan plans[SP_PORTS_MAX];
+	bool absent_ports; /* as in the options */
 };
 
 /* Shares of a dataplane that do not depend on devices. */
@@ -31,6 +32,7 @@ struct sp_launch_options {
 	uint32_t limit_sources, reject_rate, log_rate, icmp_error_rate;
 	struct sp_tcp_config tcp;
 	bool adaptive;
+	bool absent_ports; /* a port whose device does not open is absent (port_attach.h), instead of being an error */
 	const struct sp_zones *zones;
 };
 

@@ -28,7 +28,7 @@ static int add_link(struct sp_dataplane *dataplane, const struct sp_config *conf
 		.port = port->index, .vlan = from->parent >= 0 ? from->vlan : 0, .zone = from->zone, .rpf = from->rpf, .mtu = port->mtu};
 
 	snprintf(link.name, sizeof(link.name), "%.15s", from->name);
-	memcpy(link.mac, port->mac, sizeof(link.mac));
+	link.mac_word = port->mac_word;
 	port->link[link.vlan] = (uint16_t)dataplane->routing->n_links;
 	return sp_routing_add_link(dataplane->routing, &link);
 }

@@ -20,6 +20,7 @@ static const struct command {
 	{"replay", sp_cmd_replay, "send a capture through the packet path: a verdict per packet, and statistics"},
 	{"explain", sp_cmd_explain, "why a packet would pass or not; every reason for a drop"},
 	{"fmt", sp_cmd_fmt, "canonical text of a rule file, comments kept"},
+	{"doctor", sp_cmd_doctor, "what on this machine, or its host, keeps the firewall from working well, and what mends it"},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

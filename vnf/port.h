@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Bring-up of one port: ethdev, queues, offloads, promiscuous mode. Main thread, before workers start and after they ended, but for restart
- * and detach.
+ * Bring-up of one port: device, queues, offloads, filters. Main thread, before workers start and after they ended, but for restart and
+ * detach.
  */
 #ifndef SP_VNF_PORT_H
 #define SP_VNF_PORT_H
@@ -12,15 +12,20 @@
 #include "dataplane/dataplane.h"
 #include "vnf/config.h"
 #include "vnf/eal.h"
+#include "vnf/quirks.h"
 
 struct sp_port_plan {                            /* what a port needs, known once its device is open */
 	uint16_t rx_descriptors, tx_descriptors; /* of each queue */
 	uint32_t buffers;                        /* mbufs that its queues can hold */
+	const struct sp_quirks *quirks;          /* of its driver */
+	uint64_t vlans[4096 / 64];               /* bit set: a VLAN of the configuration on this device */
+	bool filters_vlans;                      /* the device lets only those in that it is asked for */
 };
 
 /*
- * Opens and configures port->index of the configuration's devices for n_workers: fills every member of *port but peer, and *plan. 0, or
- * -errno with a sentence in why (SP_WHY_MAX) that names port and device.
+ * Opens and configures port->index of the configuration's devices for n_workers: fills every member of *port but peer, and *plan. What the
+ * device lacks of what is wished is warned of on stderr and done without. 0, or -errno with a sentence in why (SP_WHY_MAX) that names port
+ * and device. May be called again for a port without a device.
  */
 int sp_port_open(struct sp_port *port, const struct sp_config *config, const struct sp_config_port *from, unsigned int n_workers,
 	struct sp_port_plan *plan, char *why);
@@ -31,13 +36,17 @@ int sp_port_open(struct sp_port *port, const struct sp_config *config, const str
  */
 void sp_port_zones(struct sp_port *port, const struct sp_config *config, const struct sp_config_port *from);
 
-/* Sets up queues with buffers from the pool and starts the port. What the device refuses but can be lived without is warned of on stderr.
+/*
+ * Sets up queues with buffers from the pool, starts the port and opens its filters. port->mtu is what is in force then, and may be less
+ * than what was wished. 0, or -errno with a sentence in why.
  */
-int sp_port_start(struct sp_port *port, const struct sp_port_plan *plan, struct rte_mempool *pool, char *why);
+int sp_port_start(
+	struct sp_port *port, const struct sp_config_port *from, const struct sp_port_plan *plan, struct rte_mempool *pool, char *why);
 
 /*
- * Stops, resets, configures and starts a port that was started before, with the queues it has. 0, or -errno with a sentence in why; then it
- * is stopped and may be restarted again. No worker may use the device. Control thread; blocks as long as the driver does.
+ * Stops, resets, configures and starts a port that was started before, with the queues it has. Its filters are as after a start; mac and
+ * mtu are what the device has now. 0, or -errno with a sentence in why; then it is stopped and may be restarted again. No worker may use
+ * the device. Control thread; blocks as long as the driver does.
  */
 int sp_port_restart(
 	struct sp_port *port, const struct sp_config_port *from, const struct sp_port_plan *plan, struct rte_mempool *pool, char *why);

@@ -3,23 +3,36 @@
  * DPDK reports events on its interrupt thread, where no control call may be made: there they only set a bit and wake the control thread,
  * which owns everything else here.
  *
- * A restart goes: pause the port; wait until every worker has ended the turn in which it may have used the device (QSBR); restart; end the
- * pause. What does not start is tried again, ever more slowly. A port that is gone stays paused.
+ *   RUNS --- reset, or taken away ---> PAUSES --- every worker has ended its turn (QSBR) ---> RESTARTS --- it starts ---> RUNS
+ *                                                                                             RESTARTS --- taken away ---> ABSENT
+ *                                                                                             ABSENT --- it opens ---> RUNS
+ *
+ * What does not start or open is tried again, ever more slowly; an absent device that comes to be seen, at once.
  */
 #include "vnf/port_events.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_pause.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "mgmt/kernel/kernel.h"
+#include "mgmt/port_state.h"
 #include "mgmt/ports.h"
 #include "vnf/port.h"
+#include "vnf/port_attach.h"
+#include "vnf/port_filters.h"
+#include "vnf/rss.h"
 
 #define QUIESCENT_POLL_NS 500000
 #define QUIESCENT_POLLS   100 /* in one tick; the next goes on waiting */
@@ -28,31 +41,42 @@
 #define STEADY_MS         10000 /* after a link was up for so long, waits begin with the first again */
 #define TELL_AGAIN_MS     60000 /* between two lines about one port that does not come back */
 #define MAILBOX_WAIT_MS   1000  /* of DPDK's igb VF driver, for an answer of the PF */
+#define LOOK_MS           1000  /* between two looks at whether a device is there, and at its MAC */
 
-enum happened { RESET = 1u << 0, REMOVED = 1u << 1 };
+enum happened { RESET = 1u << 0, REMOVED = 1u << 1, APPEARED = 1u << 2 };
 
-enum state { RUNS, PAUSES, RESTARTS, GONE };
+enum state { RUNS, PAUSES, RESTARTS, ABSENT };
 
 struct watched {
 	struct sp_port_events *events;
 	struct sp_port *port;
+	unsigned int index;
 	const struct sp_config_port *from;
-	const struct sp_port_plan *plan;
-	char device[RTE_DEV_NAME_MAX_LEN]; /* as its bus calls it */
+	char device[RTE_DEV_NAME_MAX_LEN]; /* as its bus calls it; "": not subscribed */
+	unsigned int interface;            /* of Linux, that the device is or belongs to; 0: none */
 	uint32_t happened;                 /* enum happened; set by DPDK's threads, taken by the control thread */
 	enum state state;
-	bool resets_silently; /* the driver shows a reset by the link only */
-	bool wanted;          /* a restart is due */
-	bool was_down;        /* the link, when last looked at */
-	bool removed;
-	uint64_t token;     /* of rte_rcu_qsbr_start, since the pause */
-	unsigned int tries; /* since the link was last steady */
-	int64_t not_before_ms, up_since_ms, told_ms;
+	bool wanted;           /* a restart is due */
+	bool was_down;         /* the link, when last looked at */
+	bool link_told;        /* the link as last told */
+	bool removed;          /* taken away, for the reason in `why` */
+	char why[128];         /* that it was taken away, or is restarted */
+	char told[SP_WHY_MAX]; /* the last line about an absent device */
+	uint64_t sight;        /* of its device (device.h) */
+	uint8_t mac_there[6];  /* of `interface`, when the device was opened */
+	uint64_t token;        /* of rte_rcu_qsbr_start, since the pause */
+	unsigned int tries;    /* since the link was last steady, or the device was last seen to change */
+	int64_t not_before_ms, up_since_ms, told_ms, looked_ms;
 };
 
 struct sp_port_events {
 	struct sp_launch *launch;
+	const struct sp_config *config;
+	struct sp_kernel *kernel;
+	struct sp_port_filters *filters;
+	struct sp_rss_watch *rss;
 	struct sp_mgmt *mgmt; /* atomic */
+	bool listens;         /* to devices that come */
 	unsigned int n;
 	struct watched ports[SP_PORTS_MAX];
 };
@@ -85,7 +109,7 @@ static int on_event(uint16_t ethdev, enum rte_eth_event_type event, void *contex
 	return 0;
 }
 
-/* The bus's view: the kernel asks for a device back that VFIO lent. */
+/* The bus's view: the kernel asks for a device back that VFIO lent, or removes one. */
 static void on_device(const char *name, enum rte_dev_event_type event, void *context)
 {
 	(void)name;
@@ -93,12 +117,104 @@ static void on_device(const char *name, enum rte_dev_event_type event, void *con
 		note(context, REMOVED);
 }
 
+static void on_any_device(const char *name, enum rte_dev_event_type event, void *context)
+{
+	struct sp_port_events *events = context;
+
+	(void)name;
+	for (unsigned int i = 0; event == RTE_DEV_EVENT_ADD && i < events->n; i++)
+		note(&events->ports[i], APPEARED);
+}
+
 static const enum rte_eth_event_type events_heard[] = {
 	RTE_ETH_EVENT_INTR_LSC, RTE_ETH_EVENT_INTR_RESET, RTE_ETH_EVENT_INTR_RMV, RTE_ETH_EVENT_RECOVERY_FAILED};
 
 #define N_EVENTS (sizeof(events_heard) / sizeof(events_heard[0]))
 
-/* --- the control thread ---------------------------------------------------------------------------------------------------------- */
+/* --- telling --------------------------------------------------------------------------------------------------------------------- */
+
+/* A line and an event; the reason is printed with printf's format, NULL: there is none to tell. */
+__attribute__((format(printf, 4, 5))) static void tell(
+	struct watched *watched, enum sp_port_event what, const char *line, const char *fmt, ...)
+{
+	struct sp_mgmt *mgmt = __atomic_load_n(&watched->events->mgmt, __ATOMIC_ACQUIRE);
+	char reason[SP_WHY_MAX] = "";
+	va_list args;
+
+	if (fmt != NULL) {
+		va_start(args, fmt);
+		vsnprintf(reason, sizeof(reason), fmt, args);
+		va_end(args);
+	}
+	fprintf(stderr, "sallyport: port %s (%s): %s%s%s\n", watched->port->name, watched->port->device, line, fmt != NULL ? ": " : "",
+		reason);
+	if (mgmt != NULL)
+		sp_mgmt_port_event(mgmt, watched->port, what, fmt != NULL ? reason : NULL);
+}
+
+static void tell_link(struct watched *watched)
+{
+	bool up = __atomic_load_n(&watched->port->link_up, __ATOMIC_RELAXED) != 0;
+
+	if (watched->state != RUNS || up == watched->link_told)
+		return;
+	watched->link_told = up;
+	tell(watched, up ? SP_PORT_LINK_UP : SP_PORT_LINK_DOWN, up ? "link up" : "link down", NULL);
+}
+
+/* --- listening ------------------------------------------------------------------------------------------------------------------- */
+
+/* The MAC of an interface of Linux; zeroes when it is not there. */
+static void interface_mac(unsigned int interface, uint8_t mac[6])
+{
+	struct ifreq request = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	memset(mac, 0, 6);
+	if (fd >= 0 && if_indextoname(interface, request.ifr_name) != NULL && ioctl(fd, SIOCGIFHWADDR, &request) == 0)
+		memcpy(mac, request.ifr_hwaddr.sa_data, 6);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void subscribe(struct watched *watched)
+{
+	struct rte_eth_dev_info info = {0};
+	uint16_t ethdev = watched->port->ethdev;
+
+	watched->interface = 0;
+	for (size_t e = 0; e < N_EVENTS; e++)
+		rte_eth_dev_callback_register(ethdev, events_heard[e], on_event, watched);
+	if (rte_eth_dev_info_get(ethdev, &info) != 0 || info.device == NULL)
+		return;
+	watched->interface = info.if_index;
+	interface_mac(watched->interface, watched->mac_there);
+	snprintf(watched->device, sizeof(watched->device), "%s", rte_dev_name(info.device));
+	rte_dev_event_callback_register(watched->device, on_device, watched);
+	watched->sight = sp_device_sight_open(&watched->from->device, watched->device);
+}
+
+/* A callback that runs at this moment cannot be taken off: it is short. */
+static void unsubscribe(struct watched *watched)
+{
+	for (size_t e = 0; e < N_EVENTS && rte_eth_dev_is_valid_port(watched->port->ethdev); e++)
+		while (rte_eth_dev_callback_unregister(watched->port->ethdev, events_heard[e], on_event, watched) == -EAGAIN)
+			rte_pause();
+	while (watched->device[0] != '\0' && rte_dev_event_callback_unregister(watched->device, on_device, watched) == -EAGAIN)
+		rte_pause();
+	watched->device[0] = '\0';
+}
+
+/* --- a port that runs ------------------------------------------------------------------------------------------------------------- */
+
+static void set_state(struct watched *watched, enum sp_port_state state, const char *what, const char *why)
+{
+	char text[SP_WHY_MAX + 64];
+
+	snprintf(text, sizeof(text), "port %s (%s): %s%s%s", watched->port->name, watched->port->device, what, why[0] != '\0' ? ": " : "",
+		why);
+	sp_port_state_set(watched->port, state, state == SP_PORT_RUNNING ? NULL : text);
+}
 
 static void pause_port(struct watched *watched)
 {
@@ -106,6 +222,7 @@ static void pause_port(struct watched *watched)
 	__atomic_store_n(&watched->port->link_up, 0, __ATOMIC_RELAXED);
 	watched->token = rte_rcu_qsbr_start(watched->events->launch->dataplane->qsbr);
 	watched->state = PAUSES;
+	set_state(watched, SP_PORT_RESTARTING, "its device is being restarted", watched->why);
 }
 
 /* Whether no worker uses the device any more. */
@@ -121,27 +238,52 @@ static bool left_alone(const struct watched *watched)
 	return false;
 }
 
-static void give_up(struct watched *watched)
+/* The device runs: what depends on it follows, and the workers take it. */
+static void run_port(struct watched *watched, const uint8_t mac_before[6])
 {
-	sp_ports_lock();
-	sp_port_detach(watched->port);
-	sp_ports_unlock();
-	watched->state = GONE;
-	fprintf(stderr, "sallyport: port %s (%s): the device was taken away; its traffic is dropped until the firewall is started anew\n",
-		watched->port->name, watched->port->device);
+	static const uint8_t none[6];
+	struct sp_port *port = watched->port;
+	const uint8_t *mac = port->mac;
+
+	watched->told_ms = 0;
+	watched->told[0] = '\0';
+	watched->up_since_ms = now_ms();
+	watched->was_down = watched->wanted = watched->removed = false;
+	watched->why[0] = '\0';
+	watched->state = RUNS;
+	if (memcmp(mac, mac_before, 6) != 0 && memcmp(mac_before, none, 6) != 0)
+		tell(watched, SP_PORT_MAC_CHANGED, "its MAC changed",
+			"%02x:%02x:%02x:%02x:%02x:%02x now, %02x:%02x:%02x:%02x:%02x:%02x before", mac[0], mac[1], mac[2], mac[3], mac[4],
+			mac[5], mac_before[0], mac_before[1], mac_before[2], mac_before[3], mac_before[4], mac_before[5]);
+	if (watched->events->kernel != NULL)
+		sp_kernel_port_changed(watched->events->kernel, port);
+	sp_port_state_set(port, SP_PORT_RUNNING, NULL);
+	__atomic_store_n(&port->paused, 0, __ATOMIC_RELEASE);
+}
+
+/* The next try, later each time. */
+static void count_try(struct watched *watched)
+{
+	unsigned int doublings = RTE_MIN(watched->tries, (unsigned int)RETRY_DOUBLINGS);
+
+	watched->tries++;
+	watched->not_before_ms = now_ms() + (RETRY_FIRST_MS << doublings);
 }
 
 /* sp_port_restart, and whether the PF answered: a driver with a mailbox waits a second for that, and then goes on as if nothing were. */
 static int try_restart(struct watched *watched, char *why)
 {
+	struct sp_launch *launch = watched->events->launch;
+	const struct sp_port_plan *plan = &launch->plans[watched->index];
 	int64_t began = now_ms();
 	int rc;
 
 	sp_ports_lock();
-	rc = sp_port_restart(watched->port, watched->from, watched->plan, watched->events->launch->pool, why);
+	rc = sp_port_restart(watched->port, watched->from, plan, launch->pool, why);
 	sp_ports_unlock();
-	if (rc == 0 && watched->resets_silently && now_ms() - began >= MAILBOX_WAIT_MS) {
-		snprintf(why, SP_WHY_MAX, "port %s (%s): its PF does not answer", watched->port->name, watched->port->device);
+	if (rc == 0 && plan->quirks->resets == SP_RESETS_LINK && now_ms() - began >= MAILBOX_WAIT_MS) {
+		snprintf(why, SP_WHY_MAX, "port %s (%s): its PF does not answer; check that it is up on the host", watched->port->name,
+			watched->port->device);
 		rc = -ETIMEDOUT;
 	}
 	return rc;
@@ -149,53 +291,151 @@ static int try_restart(struct watched *watched, char *why)
 
 static void restart(struct watched *watched, int64_t now)
 {
-	unsigned int doublings = RTE_MIN(watched->tries, (unsigned int)RETRY_DOUBLINGS);
 	char why[SP_WHY_MAX];
-	int rc = try_restart(watched, why);
+	uint8_t mac[6];
+	int rc;
 
-	watched->tries++;
-	watched->not_before_ms = now_ms() + (RETRY_FIRST_MS << doublings);
-	if (rc != 0) {
-		__atomic_store_n(&watched->port->link_up, 0, __ATOMIC_RELAXED);
-		if (watched->told_ms == 0 || now - watched->told_ms >= TELL_AGAIN_MS) {
-			fprintf(stderr, "sallyport: %s; its traffic is dropped until a restart succeeds\n", why);
-			watched->told_ms = now;
-		}
+	memcpy(mac, watched->port->mac, sizeof(mac));
+	rc = try_restart(watched, why);
+	count_try(watched);
+	if (rc == 0) {
+		run_port(watched, mac);
+		tell(watched, SP_PORT_RESTARTED, "restarted after a reset", NULL);
 		return;
 	}
-	fprintf(stderr, "sallyport: port %s (%s): restarted after a reset\n", watched->port->name, watched->port->device);
-	watched->told_ms = 0;
-	watched->up_since_ms = now;
-	watched->was_down = false;
-	watched->state = RUNS;
-	__atomic_store_n(&watched->port->paused, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&watched->port->link_up, 0, __ATOMIC_RELAXED);
+	sp_port_state_set(watched->port, SP_PORT_RESTARTING, why);
+	if (watched->told_ms == 0 || now - watched->told_ms >= TELL_AGAIN_MS) {
+		fprintf(stderr, "sallyport: %s; its traffic is dropped until a restart succeeds\n", why);
+		watched->told_ms = now;
+	}
 }
 
 static void watch_link(struct watched *watched, int64_t now)
 {
+	const struct sp_quirks *quirks = watched->events->launch->plans[watched->index].quirks;
+
 	if (!__atomic_load_n(&watched->port->link_up, __ATOMIC_RELAXED)) {
 		watched->up_since_ms = now;
 		watched->was_down = true;
 		return;
 	}
-	watched->wanted |= watched->was_down && watched->resets_silently;
+	if (watched->was_down && quirks->resets == SP_RESETS_LINK) {
+		watched->wanted = true;
+		snprintf(watched->why, sizeof(watched->why), "its link came back, and its driver does not tell of resets");
+	}
 	watched->was_down = false;
 	if (now - watched->up_since_ms >= STEADY_MS)
 		watched->tries = 0;
 }
+
+/* --- a device that is taken away, and one that comes ---------------------------------------------------------------------------------- */
+
+static void remove_for(struct watched *watched, const char *why)
+{
+	if (!watched->removed)
+		snprintf(watched->why, sizeof(watched->why), "%s", why);
+	watched->removed = true;
+}
+
+/* What no driver reports: that its device is gone from Linux, or has another MAC there. */
+static void look_at_device(struct watched *watched, int64_t now)
+{
+	uint8_t mac[6];
+
+	if (now - watched->looked_ms < LOOK_MS || watched->device[0] == '\0')
+		return;
+	watched->looked_ms = now;
+	if (sp_device_sight_open(&watched->from->device, watched->device) != watched->sight)
+		remove_for(watched, "it is not there any more, or another driver has it");
+	if (watched->interface == 0 || watched->removed)
+		return;
+	interface_mac(watched->interface, mac);
+	if (memcmp(mac, watched->mac_there, sizeof(mac)) != 0)
+		remove_for(watched, "it was given another MAC");
+}
+
+static void give_up(struct watched *watched)
+{
+	unsubscribe(watched);
+	sp_ports_lock();
+	sp_port_detach(watched->port);
+	sp_ports_unlock();
+	watched->state = ABSENT;
+	watched->link_told = false;
+	watched->removed = watched->wanted = false;
+	watched->sight = 0;
+	watched->tries = 0;
+	watched->not_before_ms = watched->looked_ms = 0;
+	set_state(watched, SP_PORT_ABSENT, "the device was taken away; it is used again when it is back", watched->why);
+	tell(watched, SP_PORT_GONE, "the device was taken away; its traffic is dropped until it is back", "%s", watched->why);
+}
+
+static void attach(struct watched *watched)
+{
+	struct sp_port_events *events = watched->events;
+	char why[SP_WHY_MAX];
+	uint8_t mac[6];
+	int rc;
+
+	memcpy(mac, watched->port->mac, sizeof(mac));
+	rc = sp_port_attach(events->launch, events->config, watched->from, watched->index, why);
+	count_try(watched);
+	if (rc == 0) {
+		__atomic_store_n(&watched->happened, 0, __ATOMIC_RELAXED); /* of the former device */
+		subscribe(watched);
+		run_port(watched, mac);
+		tell(watched, SP_PORT_ATTACHED, "the device is there: the port runs", NULL);
+		sp_port_print(watched->port, stderr);
+		return;
+	}
+	sp_port_state_set(watched->port, SP_PORT_ABSENT, why);
+	if (strcmp(why, watched->told) != 0)
+		fprintf(stderr, "sallyport: %s\n", why);
+	snprintf(watched->told, sizeof(watched->told), "%s", why);
+}
+
+static void look_for_device(struct watched *watched, int64_t now, bool at_once)
+{
+	uint64_t sight;
+
+	if (now - watched->looked_ms < LOOK_MS && !at_once)
+		return;
+	watched->looked_ms = now;
+	sight = sp_device_sight(&watched->from->device);
+	if (sight != watched->sight) {
+		watched->sight = sight;
+		watched->tries = 0;
+		watched->not_before_ms = 0;
+	}
+	/* One that is not there is tried once, so that the reason is told as it is now. */
+	if (now >= watched->not_before_ms && (sight != 0 || watched->tries == 0))
+		attach(watched);
+}
+
+/* --- the control thread ---------------------------------------------------------------------------------------------------------- */
 
 static void look(struct watched *watched)
 {
 	uint32_t happened = __atomic_exchange_n(&watched->happened, 0, __ATOMIC_ACQUIRE);
 	int64_t now = now_ms();
 
-	if (watched->state == GONE)
+	if (watched->state == ABSENT) {
+		look_for_device(watched, now, (happened & APPEARED) != 0);
 		return;
-	watched->removed |= (happened & REMOVED) != 0;
-	watched->wanted |= (happened & RESET) != 0;
+	}
+	if (happened & REMOVED)
+		remove_for(watched, "the kernel, or the host, asked for it");
+	if (happened & RESET) {
+		watched->wanted = true;
+		snprintf(watched->why, sizeof(watched->why), "it was reset by its PF or its host");
+	}
+	look_at_device(watched, now);
 	if (watched->state == RUNS)
 		watch_link(watched, now);
 	if (watched->state == RUNS && (watched->removed || (watched->wanted && now >= watched->not_before_ms))) {
+		if (!watched->removed)
+			tell(watched, SP_PORT_RESET, "restarting", "%s", watched->why);
 		watched->wanted = false;
 		pause_port(watched);
 	}
@@ -213,81 +453,96 @@ void sp_port_events_tick(void *context)
 {
 	struct sp_port_events *events = context;
 
-	for (unsigned int i = 0; i < events->n; i++)
+	for (unsigned int i = 0; i < events->n; i++) {
 		look(&events->ports[i]);
+		tell_link(&events->ports[i]);
+	}
+	sp_port_filters_tick(events->filters);
+	sp_rss_tick(events->rss);
 }
 
 /* --- life ------------------------------------------------------------------------------------------------------------------------ */
 
-/*
- * The igb VF driver sets up no interrupt for its mailbox, so that a reset by the PF is not reported as an event. But the link goes down and
- * comes back with it, and until it is started anew after that, the VF's queues are dead.
- */
-static bool resets_silently(const char *driver)
+static void begin_port(struct sp_port_events *events, unsigned int index, const struct sp_config_port *from)
 {
-	return strcmp(driver, "net_e1000_igb_vf") == 0;
+	struct watched *watched = &events->ports[index];
+
+	*watched = (struct watched){.events = events,
+		.port = &events->launch->dataplane->ports[index],
+		.index = index,
+		.from = from,
+		.state = RUNS,
+		.up_since_ms = now_ms()};
+	watched->link_told = watched->port->link_up != 0;
+	if (sp_port_state_why(watched->port, watched->told) == SP_PORT_ABSENT) {
+		watched->state = ABSENT;
+		watched->sight = sp_device_sight(&from->device);
+		count_try(watched);
+	} else {
+		subscribe(watched);
+	}
 }
 
-static void subscribe(struct watched *watched)
+/* Linux tells of PCI devices that come and go. Where it does not, there is the look that is taken every second. */
+static void listen_to_bus(struct sp_port_events *events)
 {
-	struct rte_eth_dev_info info = {0};
-	uint16_t ethdev = watched->port->ethdev;
+	bool hardware = false;
 
-	for (size_t e = 0; e < N_EVENTS; e++)
-		rte_eth_dev_callback_register(ethdev, events_heard[e], on_event, watched);
-	if (rte_eth_dev_info_get(ethdev, &info) != 0)
+	for (unsigned int i = 0; i < events->n; i++)
+		hardware |= events->ports[i].from->device.kind != SP_DEVICE_VDEV;
+	if (!hardware)
 		return;
-	watched->resets_silently = resets_silently(info.driver_name);
-	if (info.device == NULL)
-		return;
-	snprintf(watched->device, sizeof(watched->device), "%s", rte_dev_name(info.device));
-	rte_dev_event_callback_register(watched->device, on_device, watched);
+	/* Without an IOMMU a device's registers may be gone before that is told. */
+	if (sp_eal_uses_physical())
+		rte_dev_hotplug_handle_enable();
+	events->listens = rte_dev_event_monitor_start() == 0;
+	rte_dev_event_callback_register(NULL, on_any_device, events);
 }
 
-struct sp_port_events *sp_port_events_begin(struct sp_launch *launch, const struct sp_config *config)
+struct sp_port_events *sp_port_events_begin(struct sp_launch *launch, const struct sp_config *config, struct sp_kernel *kernel)
 {
 	struct sp_port_events *events = calloc(1, sizeof(*events));
 
 	if (events == NULL)
 		return NULL;
-	events->launch = launch;
-	events->n = launch->dataplane->n_ports;
-	for (unsigned int i = 0, c = 0; i < events->n && c < config->n_ports; c++) {
-		struct watched *watched = &events->ports[i];
-
-		if (config->ports[c].parent >= 0)
-			continue;
-		*watched = (struct watched){.events = events,
-			.port = &launch->dataplane->ports[i],
-			.from = &config->ports[c],
-			.plan = &launch->plans[i],
-			.up_since_ms = now_ms()};
-		subscribe(watched);
-		i++;
+	events->filters = sp_port_filters_begin(launch, kernel);
+	events->rss = sp_rss_begin(launch->dataplane);
+	if (events->filters == NULL || events->rss == NULL) {
+		sp_port_filters_end(events->filters);
+		sp_rss_end(events->rss);
+		free(events);
+		return NULL;
 	}
+	events->launch = launch;
+	events->config = config;
+	events->kernel = kernel;
+	events->n = launch->dataplane->n_ports;
+	for (unsigned int i = 0, c = 0; i < events->n && c < config->n_ports; c++)
+		if (config->ports[c].parent < 0)
+			begin_port(events, i++, &config->ports[c]);
+	listen_to_bus(events);
 	return events;
 }
 
 void sp_port_events_wake(struct sp_port_events *events, struct sp_mgmt *mgmt)
 {
 	__atomic_store_n(&events->mgmt, mgmt, __ATOMIC_RELEASE);
-}
-
-/* A callback that runs at this moment cannot be taken off: it is short. */
-static void unsubscribe(struct watched *watched)
-{
-	for (size_t e = 0; e < N_EVENTS && watched->state != GONE; e++)
-		while (rte_eth_dev_callback_unregister(watched->port->ethdev, events_heard[e], on_event, watched) == -EAGAIN)
-			rte_pause();
-	while (watched->device[0] != '\0' && rte_dev_event_callback_unregister(watched->device, on_device, watched) == -EAGAIN)
-		rte_pause();
+	for (unsigned int i = 0; i < events->n; i++)
+		if (events->ports[i].state == ABSENT)
+			sp_mgmt_port_event(mgmt, events->ports[i].port, SP_PORT_GONE, events->ports[i].told);
 }
 
 void sp_port_events_end(struct sp_port_events *events)
 {
 	if (events == NULL)
 		return;
+	while (rte_dev_event_callback_unregister(NULL, on_any_device, events) == -EAGAIN)
+		rte_pause();
+	if (events->listens)
+		rte_dev_event_monitor_stop();
 	for (unsigned int i = 0; i < events->n; i++)
 		unsubscribe(&events->ports[i]);
+	sp_port_filters_end(events->filters);
+	sp_rss_end(events->rss);
 	free(events);
 }

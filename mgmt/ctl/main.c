@@ -121,7 +121,7 @@ static const struct command commands[] = {
 		"Exits 0 when it would pass, 1 when not.\n",
 		0, 1, sp_ctl_explain},
 	{"events", "[--type=TYPE] [--rule=ID] [--ip=ADDRESS]", "what happens, as it happens, one line each",
-		"      --type=TYPE   flow, drop, alert, stats, audit or defence; several by comma\n"
+		"      --type=TYPE   flow, drop, alert, stats, audit, defence, nat or port; several by comma\n"
 		"      --rule=ID     of this rule, or `default`\n"
 		"      --ip=ADDRESS  source or destination: an address, prefix or range\n"
 		"\n"

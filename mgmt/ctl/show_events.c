@@ -168,6 +168,21 @@ static void print_defence(json_t *event)
 		}
 }
 
+static void print_port(json_t *event)
+{
+	const char *reason = json_string_value(inside(event, "port", "reason"));
+
+	print_word(json_string_value(inside(event, "port", "name")));
+	fputs(" (", stdout);
+	print_word(json_string_value(inside(event, "port", "device")));
+	fputs(") ", stdout);
+	print_word(json_string_value(inside(event, "port", "what")));
+	if (reason) {
+		fputs(": ", stdout);
+		print_word(reason);
+	}
+}
+
 static void print_lost(json_t *event)
 {
 	char count[SP_HUMAN_SIZE];
@@ -183,7 +198,7 @@ static void print_event(json_t *event)
 		const char *type;
 		void (*print)(json_t *event);
 	} printers[] = {{"flow", print_flow}, {"drop", print_drop}, {"monitor", print_packet}, {"alert", print_alert},
-		{"stats", print_stats}, {"audit", print_audit}, {"defence", print_defence}, {"lost", print_lost}};
+		{"stats", print_stats}, {"audit", print_audit}, {"defence", print_defence}, {"port", print_port}, {"lost", print_lost}};
 	const char *type = sp_json_string(event, "event_type");
 	int64_t suppressed = sp_json_int(event, "suppressed");
 

@@ -120,10 +120,10 @@ static void add_text(struct sp_table *table, json_t *object, const char *name)
 
 int sp_ctl_ports(const struct sp_ctl *ctl)
 {
-	static const struct sp_column columns[] = {{"PORT", false, false}, {"LINK", false, false}, {"ZONE", false, true},
-		{"PEER", false, false}, {"RX", true, false}, {"TX", true, false}, {"RX BYTES", true, false}, {"TX BYTES", true, false},
-		{"DROPS", true, false}, {"MISSED", true, false}, {"NO MBUF", true, false}, {"TX ERR", true, false}, {"MTU", true, false},
-		{"MAC", false, false}, {"DEVICE", false, true}};
+	static const struct sp_column columns[] = {{"PORT", false, false}, {"STATE", false, false}, {"LINK", false, false},
+		{"ZONE", false, true}, {"PEER", false, false}, {"RX", true, false}, {"TX", true, false}, {"RX BYTES", true, false},
+		{"TX BYTES", true, false}, {"DROPS", true, false}, {"MISSED", true, false}, {"NO MBUF", true, false},
+		{"TX ERR", true, false}, {"MTU", true, false}, {"MAC", false, false}, {"DEVICE", false, true}};
 	struct sp_table table;
 	json_t *json, *port;
 	size_t i;
@@ -134,6 +134,7 @@ int sp_ctl_ports(const struct sp_ctl *ctl)
 	sp_table_init(&table, columns, sizeof(columns) / sizeof(columns[0]));
 	json_array_foreach (json_object_get(json, "ports"), i, port) {
 		add_text(&table, port, "name");
+		add_text(&table, port, "state");
 		add_text(&table, port, "link");
 		add_text(&table, port, "zone");
 		add_text(&table, port, "peer");

@@ -20,7 +20,7 @@ static void print_notes(const char *name, json_t *array)
 
 	json_array_foreach (array, i, entry) {
 		const char *code = json_is_string(entry) ? json_string_value(entry) : sp_json_string(entry, "code");
-		const char *text = sp_json_string(entry, "text");
+		const char *text = sp_json_string(entry, "text"), *remedy = sp_json_string(entry, "remedy");
 
 		printf("%-12s", i == 0 ? name : "");
 		sp_print_text(code ? code : "", stdout);
@@ -29,6 +29,12 @@ static void print_notes(const char *name, json_t *array)
 			sp_print_text(text, stdout);
 		}
 		putchar('\n');
+		/* a text may have its remedy at its end */
+		if (remedy && (!text || strstr(text, remedy) == NULL)) {
+			printf("%-12s  ", "");
+			sp_print_text(remedy, stdout);
+			putchar('\n');
+		}
 	}
 }
 

@@ -109,9 +109,13 @@ struct sp_klink {
 	uint32_t ifindex;     /* 0: gone */
 	uint32_t flags;       /* IFF_, as Linux said last */
 	uint32_t epoch;
-	uint32_t tap_up; /* IFF_UP; atomic */
-	bool carrier;    /* as Linux was told */
-	bool readable;   /* the TAP may have frames */
+	uint32_t tap_up;     /* IFF_UP; atomic */
+	bool carrier;        /* as Linux was told */
+	bool readable;       /* the TAP may have frames */
+	bool own_mac;        /* Linux chose it, and it does not follow the port's */
+	bool own_mtu;        /* the same */
+	uint64_t mac_before; /* what the firewall changed it from, until Linux has said that it changed; 0: nothing is under way */
+	bool announce;       /* the MAC changed: Linux is to tell its neighbours as soon as it sends */
 	uint32_t glean[2];
 	struct sp_kaddress addresses[SP_KADDRESSES_MAX];
 	unsigned int n_addresses;
@@ -179,6 +183,8 @@ struct sp_kernel {
 	int64_t log_ms;
 	unsigned int log_lines;
 	struct sp_knetlink netlink;
+	struct mnl_socket *groups; /* of sp_kernel_groups alone, and the number of its last question */
+	uint32_t groups_sequence;
 	struct sp_kernel_counters counters;
 };
 
@@ -203,6 +209,12 @@ void sp_ktap_close(struct sp_klink *link);
 /* Tells Linux whether there is a carrier. */
 void sp_ktap_carrier(struct sp_klink *link, bool up);
 
+/*
+ * Gives Linux's end a MAC, in whatever namespace it is; Linux tells its neighbours if it may send, also when the MAC is what it was. 0 or
+ * -errno.
+ */
+int sp_ktap_mac(struct sp_klink *link, const uint8_t mac[6]);
+
 /* Moves what waits, a bounded number of packets. Whether there was something. */
 bool sp_ktap_write(struct sp_kernel *kernel);
 bool sp_ktap_read(struct sp_kernel *kernel);
@@ -218,11 +230,19 @@ bool sp_knetlink_turn(struct sp_kernel *kernel);
 /* Everything is to be read again in so many ms. */
 void sp_knetlink_want(struct sp_kernel *kernel, int64_t in_ms);
 
+/* Gives Linux's end of a link an MTU. */
+void sp_knetlink_mtu(struct sp_kernel *kernel, const struct sp_klink *link, uint16_t mtu);
+
 /* Has Linux find a neighbour, or make sure of it. */
 void sp_knetlink_ask(struct sp_kernel *kernel, struct sp_kneighbour *neighbour);
 
 /* One message; flags are nlmsg_flags. */
 void sp_knetlink_take(struct sp_kernel *kernel, const struct nlmsghdr *message);
+
+/* --- groups.c ---------------------------------------------------------------------------------------------------------------------- */
+
+int sp_kgroups_open(struct sp_kernel *kernel, char *why, size_t why_size);
+void sp_kgroups_close(struct sp_kernel *kernel);
 
 /* --- links.c ----------------------------------------------------------------------------------------------------------------------- */
 

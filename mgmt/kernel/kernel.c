@@ -233,6 +233,7 @@ void sp_kernel_free(struct sp_kernel *kernel)
 	for (unsigned int i = 0; kernel->links != NULL && i < kernel->n_links; i++)
 		sp_ktap_close(&kernel->links[i]);
 	sp_knetlink_close(kernel);
+	sp_kgroups_close(kernel);
 	free_prefixes(kernel);
 	free_objects(kernel);
 	free_neighbours(kernel);
@@ -286,6 +287,8 @@ static int open_all(struct sp_kernel *kernel, char *why, size_t why_size)
 		if (sp_ktap_open(kernel, &kernel->links[i], why, why_size) != 0)
 			return -1;
 	sp_klinks_index(kernel);
+	if (sp_kgroups_open(kernel, why, why_size) != 0)
+		return -1;
 	return sp_knetlink_open(kernel, why, why_size);
 }
 

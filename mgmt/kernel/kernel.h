@@ -36,6 +36,13 @@ int sp_kernel_start(struct sp_kernel *kernel);
 /* Ends the thread and takes what is left in the rings, whose workers are gone; frees. `kernel` may be NULL. Before sp_routing_free. */
 void sp_kernel_stop(struct sp_kernel *kernel);
 
+/*
+ * After a port's device has changed its MAC or its MTU: links of the port that had the old one follow, and so does Linux, which tells its
+ * neighbours. What was chosen in Linux stays, and the device is told of it anew. Control thread, while the port is paused and sp_ports_lock
+ * is not held; waits some milliseconds at most.
+ */
+void sp_kernel_port_changed(struct sp_kernel *kernel, const struct sp_port *port);
+
 /* Whether the tables of Linux have been read once. Any thread. */
 bool sp_kernel_synced(const struct sp_kernel *kernel);
 
@@ -44,6 +51,23 @@ bool sp_kernel_resyncing(const struct sp_kernel *kernel);
 
 /* Name of the first link whose TAP is gone, or was taken down in Linux; NULL when all are well. Any thread. */
 const char *sp_kernel_tap_down(const struct sp_kernel *kernel);
+
+#define SP_KERNEL_GROUPS_MAX    128
+#define SP_KERNEL_ADDRESSES_MAX 8
+
+/* What Linux listens to at layer 2 on the TAPs of a port; unused entries are zero, so that two can be compared as bytes. */
+struct sp_kernel_groups {
+	bool cut; /* there were more groups */
+	unsigned int n_groups, n_addresses;
+	uint8_t groups[SP_KERNEL_GROUPS_MAX][6];       /* ascending, each once */
+	uint8_t addresses[SP_KERNEL_ADDRESSES_MAX][6]; /* unicast, but the TAPs' own; the same */
+};
+
+/*
+ * Asks Linux which groups it has joined on the TAPs of the links of a port, and which further MAC addresses its interfaces on them have. 0,
+ * or -errno, and then *out holds nothing. One thread at a time, no worker; Linux answers at once, and is waited for a tenth of a second.
+ */
+int sp_kernel_groups(struct sp_kernel *kernel, uint16_t port, struct sp_kernel_groups *out);
 
 enum sp_kneighbour_state { SP_KNEIGHBOUR_UNKNOWN, SP_KNEIGHBOUR_RESOLVED, SP_KNEIGHBOUR_FAILED, SP_KNEIGHBOUR_STATES };
 extern const char *const sp_kneighbour_state_names[SP_KNEIGHBOUR_STATES];

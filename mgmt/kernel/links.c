@@ -70,11 +70,17 @@ static void set_up(struct sp_kernel *kernel, struct sp_klink *link)
 	sp_knetlink_want(kernel, DOWN_AGAIN_MS);
 }
 
+/* What Linux sent to a paused port would be lost, such as what it tells its neighbours of a new MAC. */
+static bool has_carrier(const struct sp_port *port)
+{
+	return __atomic_load_n(&port->link_up, __ATOMIC_RELAXED) != 0 && __atomic_load_n(&port->paused, __ATOMIC_RELAXED) == 0;
+}
+
 void sp_klinks_tick(struct sp_kernel *kernel)
 {
 	for (unsigned int i = 0; i < kernel->n_links; i++) {
 		struct sp_klink *link = &kernel->links[i];
-		bool carrier = __atomic_load_n(&port_of(kernel, link)->link_up, __ATOMIC_RELAXED) != 0;
+		bool carrier = has_carrier(port_of(kernel, link));
 
 		if (carrier == link->carrier)
 			continue;
@@ -96,25 +102,43 @@ static void gone(struct sp_kernel *kernel, struct sp_klink *link)
 	set_up(kernel, link);
 }
 
+/* Frames to a MAC that the device does not have are to come in, too. Whether its port may be thought to do so. */
+static bool device_takes(const struct sp_port *port, const uint8_t mac[6])
+{
+	struct rte_ether_addr address;
+	bool takes = true;
+
+	memcpy(address.addr_bytes, mac, 6);
+	sp_ports_lock();
+	if (rte_eth_dev_is_valid_port(port->ethdev))
+		takes = rte_eth_dev_mac_addr_add(port->ethdev, &address, 0) == 0;
+	sp_ports_unlock();
+	return takes;
+}
+
+static void tell_mac(struct sp_kernel *kernel, const struct sp_klink *link, const uint8_t mac[6], const char *more)
+{
+	sp_klog(kernel, "link %s has the MAC %02x:%02x:%02x:%02x:%02x:%02x now%s", link->link->name, mac[0], mac[1], mac[2], mac[3], mac[4],
+		mac[5], more);
+}
+
 /* Linux speaks from another MAC now: frames to it must come in, and go out from it. */
 static void set_mac(struct sp_kernel *kernel, struct sp_klink *link, const uint8_t mac[6])
 {
 	const struct sp_port *port = port_of(kernel, link);
-	struct rte_ether_addr address;
-	int rc = 0;
+	uint64_t word = 0, before = link->mac_before;
+	bool takes;
 
+	sp_mac_store(&word, mac);
+	if (word == before) /* said before the change was made */
+		return;
+	link->mac_before = 0;
 	if (memcmp(link->link->mac, mac, 6) == 0)
 		return;
-	memcpy(address.addr_bytes, mac, 6);
-	if (rte_eth_dev_is_valid_port(port->ethdev)) {
-		sp_ports_lock();
-		rc = rte_eth_dev_mac_addr_add(port->ethdev, &address, 0);
-		sp_ports_unlock();
-	}
-	for (unsigned int i = 0; i < 6; i++)
-		__atomic_store_n(&link->link->mac[i], mac[i], __ATOMIC_RELAXED);
-	sp_klog(kernel, "link %s has the MAC %02x:%02x:%02x:%02x:%02x:%02x now%s", link->link->name, mac[0], mac[1], mac[2], mac[3], mac[4],
-		mac[5], rc != 0 ? "; its port does not say whether it receives for that" : "");
+	takes = device_takes(port, mac);
+	link->own_mac = sp_mac_load(&port->mac_word) != sp_mac_load(&word);
+	sp_mac_store(&link->link->mac_word, mac);
+	tell_mac(kernel, link, mac, takes ? "" : "; its port does not say whether it receives for that");
 }
 
 static void set_mtu(struct sp_kernel *kernel, struct sp_klink *link, uint32_t mtu)
@@ -123,8 +147,64 @@ static void set_mtu(struct sp_kernel *kernel, struct sp_klink *link, uint32_t mt
 
 	if (__atomic_load_n(&link->link->mtu, __ATOMIC_RELAXED) == wanted)
 		return;
+	link->own_mtu = mtu < most;
 	__atomic_store_n(&link->link->mtu, wanted, __ATOMIC_RELAXED);
 	sp_klog(kernel, "link %s has an MTU of %u now%s", link->link->name, wanted, mtu > most ? ", the most that its port takes" : "");
+}
+
+/* --- changes of the device --------------------------------------------------------------------------------------------------------- */
+
+static void follow_mac(struct sp_kernel *kernel, struct sp_klink *link, const struct sp_port *port)
+{
+	int rc;
+
+	if (memcmp(link->link->mac, port->mac, 6) == 0 || sp_mac_load(&port->mac_word) == 0)
+		return;
+	if (link->own_mac) {
+		device_takes(port, link->link->mac);
+		return;
+	}
+	link->mac_before = link->link->mac_word;
+	sp_mac_store(&link->link->mac_word, port->mac);
+	rc = sp_ktap_mac(link, port->mac);
+	if (rc != 0)
+		link->mac_before = 0;
+	link->announce = rc == 0;
+	tell_mac(kernel, link, port->mac, rc == 0 ? ", as its device has" : "; Linux refuses it, and goes on with the old one");
+}
+
+static void follow_mtu(struct sp_kernel *kernel, struct sp_klink *link, const struct sp_port *port)
+{
+	uint16_t mtu = __atomic_load_n(&link->link->mtu, __ATOMIC_RELAXED);
+
+	if (mtu == port->mtu || (link->own_mtu && mtu < port->mtu))
+		return;
+	link->own_mtu = false;
+	__atomic_store_n(&link->link->mtu, port->mtu, __ATOMIC_RELAXED);
+	sp_knetlink_mtu(kernel, link, port->mtu);
+	sp_klog(kernel, "link %s has an MTU of %u now, as its device has", link->link->name, port->mtu);
+}
+
+void sp_kernel_port_changed(struct sp_kernel *kernel, const struct sp_port *port)
+{
+	__atomic_fetch_add(&kernel->waiting, 1, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&kernel->lock);
+	__atomic_fetch_sub(&kernel->waiting, 1, __ATOMIC_RELAXED);
+	for (unsigned int i = 0; i < kernel->n_links; i++)
+		if (kernel->links[i].link->port == port->index) {
+			follow_mac(kernel, &kernel->links[i], port);
+			follow_mtu(kernel, &kernel->links[i], port);
+		}
+	pthread_mutex_unlock(&kernel->lock);
+}
+
+/* What Linux sent while there was no carrier is lost: it tells its neighbours again. */
+static void announce(struct sp_klink *link)
+{
+	if (!link->announce || (link->flags & (IFF_RUNNING | IFF_LOWER_UP)) != (IFF_RUNNING | IFF_LOWER_UP) || !link->carrier)
+		return;
+	link->announce = false;
+	(void)sp_ktap_mac(link, link->link->mac);
 }
 
 void sp_klinks_take(struct sp_kernel *kernel, const struct sp_nl_link *it)
@@ -147,6 +227,7 @@ void sp_klinks_take(struct sp_kernel *kernel, const struct sp_nl_link *it)
 	if (it->mtu != 0)
 		set_mtu(kernel, link, it->mtu);
 	set_up(kernel, link);
+	announce(link);
 }
 
 void sp_klinks_sweep(struct sp_kernel *kernel)

@@ -379,6 +379,28 @@ static bool resync(struct sp_kernel *kernel)
 	return true;
 }
 
+/* --- what Linux is asked ------------------------------------------------------------------------------------------------------------ */
+
+void sp_knetlink_mtu(struct sp_kernel *kernel, const struct sp_klink *link, uint16_t mtu)
+{
+	struct sp_knetlink *netlink = &kernel->netlink;
+	char buffer[128] __attribute__((aligned(16))) = {0};
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	struct ifinfomsg *info;
+
+	if (netlink->asks == NULL || link->ifindex == 0)
+		return;
+	message->nlmsg_type = RTM_NEWLINK;
+	message->nlmsg_flags = NLM_F_REQUEST;
+	message->nlmsg_seq = ++netlink->sequences;
+	info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
+	info->ifi_family = AF_UNSPEC;
+	info->ifi_index = (int)link->ifindex;
+	mnl_attr_put_u32(message, IFLA_MTU, mtu);
+	if (mnl_socket_sendto(netlink->asks, message, message->nlmsg_len) < 0)
+		sp_klog(kernel, "link %s: its MTU in Linux cannot be set: %s", link->link->name, strerror(errno));
+}
+
 /* --- neighbours --------------------------------------------------------------------------------------------------------------------- */
 
 void sp_knetlink_ask(struct sp_kernel *kernel, struct sp_kneighbour *neighbour)
@@ -416,7 +438,7 @@ static void take_refusals(struct sp_kernel *kernel)
 			return;
 		if (bytes > 0 && mnl_nlmsg_ok(message, left) && message->nlmsg_type == NLMSG_ERROR && error_of(message) != 0) {
 			sp_count(&kernel->counters.ask_errors, 1);
-			sp_klog(kernel, "Linux does not look for a neighbour: %s", strerror(error_of(message)));
+			sp_klog(kernel, "Linux refuses what it was asked (a neighbour, or an MTU): %s", strerror(error_of(message)));
 		}
 	}
 }

@@ -23,6 +23,19 @@
 
 /* --- life ------------------------------------------------------------------------------------------------------------------------- */
 
+static bool interface_exists(const char *name)
+{
+	struct ifreq request = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool exists;
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	exists = fd >= 0 && ioctl(fd, SIOCGIFINDEX, &request) == 0;
+	if (fd >= 0)
+		close(fd);
+	return exists;
+}
+
 static int attach(struct sp_klink *link, char *why, size_t why_size)
 {
 	const char *name = link->link->name;
@@ -49,21 +62,68 @@ static int attach(struct sp_klink *link, char *why, size_t why_size)
 	return -1;
 }
 
-/* MAC, MTU, and up. */
-static int set_up(const struct sp_klink *link, int fd, struct ifreq *request)
+/*
+ * The interface has the device's MAC; one without a device keeps what Linux gave it. It is set only when it differs: setting it costs Linux
+ * the neighbours of the interface, permanent ones included.
+ */
+static int set_mac(struct sp_link *link, int fd, struct ifreq *request)
 {
+	if (ioctl(fd, SIOCGIFHWADDR, request) != 0)
+		return -1;
+	if (sp_mac_load(&link->mac_word) == 0)
+		sp_mac_store(&link->mac_word, (const uint8_t *)request->ifr_hwaddr.sa_data);
+	if (memcmp(request->ifr_hwaddr.sa_data, link->mac, sizeof(link->mac)) == 0)
+		return 0;
 	request->ifr_hwaddr.sa_family = ARPHRD_ETHER;
-	memcpy(request->ifr_hwaddr.sa_data, link->link->mac, sizeof(link->link->mac));
-	if (ioctl(fd, SIOCSIFHWADDR, request) != 0)
+	memcpy(request->ifr_hwaddr.sa_data, link->mac, sizeof(link->mac));
+	return ioctl(fd, SIOCSIFHWADDR, request);
+}
+
+/* An interface that was there before may have been given a smaller MTU than its port takes: that stays. */
+static int set_mtu(struct sp_klink *link, bool existed, int fd, struct ifreq *request)
+{
+	uint16_t most = link->link->mtu;
+
+	if (ioctl(fd, SIOCGIFMTU, request) != 0)
 		return -1;
-	request->ifr_mtu = link->link->mtu;
-	if (ioctl(fd, SIOCSIFMTU, request) != 0 || ioctl(fd, SIOCGIFFLAGS, request) != 0)
+	link->own_mtu = existed && request->ifr_mtu < most;
+	if (link->own_mtu)
+		link->link->mtu = (uint16_t)request->ifr_mtu;
+	if (link->own_mtu || request->ifr_mtu == most)
+		return 0;
+	request->ifr_mtu = most;
+	return ioctl(fd, SIOCSIFMTU, request);
+}
+
+static int set_up(struct sp_klink *link, bool existed, int fd, struct ifreq *request)
+{
+	if (set_mac(link->link, fd, request) != 0 || set_mtu(link, existed, fd, request) != 0 || ioctl(fd, SIOCGIFFLAGS, request) != 0)
 		return -1;
+	if (request->ifr_flags & IFF_UP)
+		return 0;
 	request->ifr_flags |= IFF_UP;
 	return ioctl(fd, SIOCSIFFLAGS, request);
 }
 
-static int configure(struct sp_kernel *kernel, struct sp_klink *link)
+/* Neighbours are told when the MAC changes. Without the right to write there they find out when their entry ages. */
+static void announce_changes(const char *name)
+{
+	static const char *const switches[] = {"/proc/sys/net/ipv4/conf/%s/arp_notify", "/proc/sys/net/ipv6/conf/%s/ndisc_notify"};
+
+	for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++) {
+		char path[96];
+		int fd;
+
+		snprintf(path, sizeof(path), switches[i], name);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd >= 0 && write(fd, "1", 1) != 1)
+			errno = 0;
+		if (fd >= 0)
+			close(fd);
+	}
+}
+
+static int configure(struct sp_kernel *kernel, struct sp_klink *link, bool existed)
 {
 	struct ifreq request = {0};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc;
@@ -75,8 +135,9 @@ static int configure(struct sp_kernel *kernel, struct sp_klink *link)
 	link->ifindex = rc == 0 ? (uint32_t)request.ifr_ifindex : 0;
 	link->carrier = __atomic_load_n(&kernel->dataplane->ports[link->link->port].link_up, __ATOMIC_RELAXED) != 0;
 	sp_ktap_carrier(link, link->carrier);
+	announce_changes(link->link->name);
 	if (rc == 0)
-		rc = set_up(link, fd, &request);
+		rc = set_up(link, existed, fd, &request);
 	if (rc == 0)
 		rc = ioctl(link->fd, TUNSETPERSIST, 1UL);
 	close(fd);
@@ -85,9 +146,11 @@ static int configure(struct sp_kernel *kernel, struct sp_klink *link)
 
 int sp_ktap_open(struct sp_kernel *kernel, struct sp_klink *link, char *why, size_t why_size)
 {
+	bool existed = interface_exists(link->link->name);
+
 	if (attach(link, why, why_size) != 0)
 		return -1;
-	if (ioctl(link->fd, TUNSETOFFLOAD, 0UL) == 0 && configure(kernel, link) == 0)
+	if (ioctl(link->fd, TUNSETOFFLOAD, 0UL) == 0 && configure(kernel, link, existed) == 0)
 		return 0;
 	snprintf(why, why_size, "port \"%s\": its TAP in Linux cannot be set up (MAC, MTU %u): %s", link->link->name, link->link->mtu,
 		strerror(errno));
@@ -108,6 +171,14 @@ void sp_ktap_carrier(struct sp_klink *link, bool up)
 	/* since Linux 4.20; without it Linux routes on to a port without carrier, whose packets workers drop */
 	if (link->fd >= 0)
 		(void)ioctl(link->fd, TUNSETCARRIER, &value);
+}
+
+int sp_ktap_mac(struct sp_klink *link, const uint8_t mac[6])
+{
+	struct ifreq request = {.ifr_hwaddr.sa_family = ARPHRD_ETHER};
+
+	memcpy(request.ifr_hwaddr.sa_data, mac, 6);
+	return link->fd < 0 || ioctl(link->fd, SIOCSIFHWADDR, &request) == 0 ? 0 : -errno;
 }
 
 /* --- up to Linux ------------------------------------------------------------------------------------------------------------------- */

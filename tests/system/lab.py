@@ -68,6 +68,7 @@ class Lab:
         self.log_path = os.path.join(self.dir, "sallyport.log")
         self.rules, self.workers, self.extra_config, self.extra_port = rules, workers, extra_config, extra_port
         self.devices, self.vlans = devices, vlans
+        self.run_options, self.environment = (), {}  # of the firewall's process
         self.firewall = None
         self.children = []
 
@@ -95,19 +96,23 @@ class Lab:
             sh("ip", "netns", "add", ns)
             sh("ip", "-n", ns, "link", "set", "lo", "up")
         for ns, port, addr4, addr6 in ((self.left, "in", LEFT4, LEFT6), (self.right, "out", RIGHT4, RIGHT6)):
-            # An end whose index is its peer's too counts as no cable's, and the kernel is up to a second late with its link state.
-            sh("ip", "link", "add", "eth0", "index", "11", "netns", ns, "type", "veth", "peer", "name", f"v{port}", "netns", self.box)
-            sh("ip", "netns", "exec", ns, "sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=0", "net.ipv6.conf.eth0.router_solicitations=0")
-            sh("ip", "netns", "exec", self.box, "sysctl", "-qw", f"net.ipv6.conf.v{port}.disable_ipv6=1")
-            for where, link in ((ns, "eth0"), (self.box, f"v{port}")):
-                # veth would hand over unfinished checksums and 64 KB segments
-                sh("ip", "netns", "exec", where, "ethtool", "-K", link, "tx", "off", "gso", "off", "tso", "off", "gro", "off", check=False)
-                sh("ip", "-n", where, "link", "set", link, "up")
-            sh("ip", "-n", ns, "addr", "add", f"{addr4}/24", "dev", "eth0")
-            sh("ip", "-n", ns, "addr", "add", f"{addr6}/64", "dev", "eth0", "nodad")
-            # until the kernel has noted that both ends are up, it sends nothing, and the firewall calls the link down
-            for where, link in ((ns, "eth0"), (self.box, f"v{port}")):
-                wait_for(lambda w=where, n=link: " state UP " in sh("ip", "-n", w, "-o", "link", "show", n).stdout, PATIENCE, f"link of {link}")
+            self.lay_cable(ns, port, addr4, addr6)
+
+    def lay_cable(self, ns, port, addr4, addr6):
+        """Joins a host to the firewall's end of its cable, both made anew."""
+        # An end whose index is its peer's too counts as no cable's, and the kernel is up to a second late with its link state.
+        sh("ip", "link", "add", "eth0", "index", "11", "netns", ns, "type", "veth", "peer", "name", f"v{port}", "netns", self.box)
+        sh("ip", "netns", "exec", ns, "sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=0", "net.ipv6.conf.eth0.router_solicitations=0")
+        sh("ip", "netns", "exec", self.box, "sysctl", "-qw", f"net.ipv6.conf.v{port}.disable_ipv6=1")
+        for where, link in ((ns, "eth0"), (self.box, f"v{port}")):
+            # veth would hand over unfinished checksums and 64 KB segments
+            sh("ip", "netns", "exec", where, "ethtool", "-K", link, "tx", "off", "gso", "off", "tso", "off", "gro", "off", check=False)
+            sh("ip", "-n", where, "link", "set", link, "up")
+        sh("ip", "-n", ns, "addr", "add", f"{addr4}/24", "dev", "eth0")
+        sh("ip", "-n", ns, "addr", "add", f"{addr6}/64", "dev", "eth0", "nodad")
+        # until the kernel has noted that both ends are up, it sends nothing, and the firewall calls the link down
+        for where, link in ((ns, "eth0"), (self.box, f"v{port}")):
+            wait_for(lambda w=where, n=link: " state UP " in sh("ip", "-n", w, "-o", "link", "show", n).stdout, PATIENCE, f"link of {link}")
 
     def warm(self):
         """Both hosts know each other's link addresses, so that nothing that a test sends has to wait for them."""
@@ -248,8 +253,8 @@ class Lab:
     def start_firewall(self, wait=True):
         with open(self.log_path, "ab") as log:
             self.firewall = subprocess.Popen(
-                ["ip", "netns", "exec", self.box, os.path.join(self.bin_dir, "sallyport"), "run", "-c", self.config_path],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                ["ip", "netns", "exec", self.box, os.path.join(self.bin_dir, "sallyport"), "run", *self.run_options, "-c", self.config_path],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env={**os.environ, **self.environment},
             )
         if wait:
             wait_for(self.ready, 60, lambda: "ready firewall; it says:\n" + self.log())

@@ -224,10 +224,3 @@ def test_good_rules_end_fail_closed(tmp_path, how):
 def test_fail_closed_takes_good_rules_as_they_are(tmp_path):
     with Closed(tmp_path, RULES) as firewall:
         assert firewall.codes() == {} and len(firewall.api("GET", "/v1/rules")[1]["rules"]) == 5
-
-
-def test_fail_closed_is_about_rules_only(tmp_path):
-    (tmp_path / "main.rules").write_text(RULES)
-    (tmp_path / "c.conf").write_text(CONFIG.replace("poll", "pole") % {"dir": tmp_path})
-    done = subprocess.run([f"{BIN}/sallyport", "run", "--fail-closed", "-c", str(tmp_path / "c.conf")], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1 and "pole" in done.stderr

@@ -3,8 +3,8 @@
 """Kernel and initramfs of the test VM, made of this machine's own packages.
 
 image.py kernel DIR           unpacks a Debian kernel and the modules that the VM needs into DIR
-image.py initrd DIR PROGRAM…  packs DIR/initrd: busybox, ip, curl and the programs with their shared libraries, modules, guest_init.sh,
-                         sallyport.conf and main.rules
+image.py initrd DIR PROGRAM…  packs DIR/initrd: busybox, ip, curl, nft and the programs with their shared libraries, modules, guest_init.sh,
+                         and the configurations and rules that stand here
 """
 import glob
 import lzma
@@ -16,8 +16,8 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-MODULES = ("igb", "vfio_pci", "vfio_iommu_type1")
-HOST_PROGRAMS = ("curl", "ip")
+MODULES = {"boot": ("igb", "tun", "vfio_pci", "vfio_iommu_type1"), "compare": ("igbvf", "nf_tables", "nft_ct", "virtio_net")}
+HOST_PROGRAMS = ("curl", "ip", "nft")
 APPLETS = (
     "sh basename cat dmesg echo grep head insmod kill ls mkdir mount poweroff ps readlink rm seq sleep stty tail test timeout true unlink wc".split()
 )
@@ -69,13 +69,15 @@ def make_kernel(out):
     shutil.rmtree(modules, ignore_errors=True)
     os.makedirs(modules)
     order = []
-    for module in MODULES:
-        take_module(work, module, modules, order)
-    missing = [m for m in MODULES if f"{m}.ko" not in order]
+    for when, wanted in MODULES.items():
+        first = len(order)
+        for module in wanted:
+            take_module(work, module, modules, order)
+        with open(os.path.join(modules, when), "w") as f:
+            f.write("".join(f"{file}\n" for file in order[first:]))
+    missing = [m for wanted in MODULES.values() for m in wanted if f"{m}.ko" not in order]
     if missing:
         sys.exit(f"image.py: {name} has no {', '.join(missing)}")
-    with open(os.path.join(modules, "order"), "w") as f:
-        f.write("".join(f"{file}\n" for file in order))
     shutil.copy(glob.glob(f"{work}/boot/vmlinuz-*")[0], os.path.join(out, "vmlinuz"))
     shutil.rmtree(work)
     with open(os.path.join(out, "kernel"), "w") as f:
@@ -141,8 +143,8 @@ def make_initrd(out, programs):
             archive.program(f"usr/bin/{name}", os.path.realpath(shutil.which(name)))
         for program in programs:
             archive.program(f"usr/bin/{os.path.basename(program)}", program)
-        for name in ("sallyport.conf", "main.rules"):
-            archive.file_at(f"etc/sallyport/{name}", os.path.join(HERE, name), 0o644)
+        for path in sorted(glob.glob(f"{HERE}/*.conf") + glob.glob(f"{HERE}/*.rules") + glob.glob(f"{HERE}/*.nft")):
+            archive.file_at(f"etc/sallyport/{os.path.basename(path)}", path, 0o644)
         for module in sorted(os.listdir(os.path.join(out, "modules"))):
             archive.file_at(f"lib/modules/{module}", os.path.join(out, "modules", module), 0o644)
         archive.end()

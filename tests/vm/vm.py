@@ -3,9 +3,11 @@
 
     client  wire 0 -- [ PF 0: VF -- Sallyport -- VF :PF 1 ] -- wire 1  server
 
-A wire is a pair of unix datagram sockets that carry whole Ethernet frames. Commands go to the guest by its second serial line; its console is
-kept in a file. QEMU ends with close(), and by itself when this process dies.
+A wire is a pair of unix datagram sockets that carry whole Ethernet frames; what comes out of it goes to the hosts that are joined to it
+(hosts.py), and is kept for who asks. Commands go to the guest by its second serial line, to QEMU by its monitor; the console is kept in a file.
+QEMU ends with close(), and by itself when this process dies.
 """
+import json
 import os
 import queue
 import re
@@ -17,6 +19,8 @@ import subprocess
 import tempfile
 import threading
 import time
+
+from hosts import tag_of
 
 MEMORY_MB = 2048  # with 3 GB and more the VFs' registers are misplaced
 
@@ -35,18 +39,27 @@ class Wire:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
         self.socket.settimeout(10)  # a guest that takes nothing for so long hangs
-        self.open = True
+        self.open, self.hosts = True, []
         self.thread = threading.Thread(target=self.listen, daemon=True)
         self.thread.start()
 
     def listen(self):
         while self.open:
             if select.select([self.socket], [], [], 0.2)[0]:
-                self.frames.put(self.socket.recv(65536))
+                self.take(self.socket.recv(65536))
+
+    def take(self, frame):
+        self.frames.put(frame)
+        for host in list(self.hosts):
+            if host.vlan == tag_of(frame):
+                host.take(frame)
+
+    def put(self, frame):
+        self.socket.sendto(frame, self.guest)
 
     def send(self, frames, pause=0.003):
         for frame in frames:
-            self.socket.sendto(frame, self.guest)
+            self.put(frame)
             time.sleep(pause)
 
     def receive(self, wanted, count, seconds):
@@ -74,9 +87,9 @@ class Wire:
 class Vm:
     """Use as a context manager; entering waits until the guest says it is up."""
 
-    def __init__(self, image, console):
-        self.image, self.console_path = image, console
-        self.process, self.line, self.wires, self.tag, self.text = None, None, [], 0, ""
+    def __init__(self, image, console, devices=("igb", "igb")):
+        self.image, self.console_path, self.devices = image, console, devices
+        self.process, self.line, self.monitor, self.wires, self.tag, self.text = None, None, None, [], 0, ""
         self.folder = tempfile.mkdtemp(prefix="sallyport-vm-")
 
     def __enter__(self):
@@ -96,16 +109,17 @@ class Vm:
         args += ["-m", str(MEMORY_MB), "-machine", "q35,kernel-irqchip=split", "-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=48"]
         args += ["-chardev", f"file,id=console,path={self.console_path}", "-serial", "chardev:console"]
         args += ["-chardev", f"socket,id=line,path={at}/line.sock,server=on,wait=off", "-serial", "chardev:line"]
+        args += ["-qmp", f"unix:{at}/monitor.sock,server=on,wait=off"]
         args += ["-kernel", f"{self.image}/vmlinuz", "-initrd", f"{self.image}/initrd"]
         args += ["-append", "console=ttyS0 loglevel=5 panic=-1 intel_iommu=on iommu=pt"]
-        for n in (0, 1):
+        for n, device in enumerate(self.devices):
             args += ["-netdev", f"dgram,id=wire{n},local.type=unix,local.path={at}/guest{n}.sock,remote.type=unix,remote.path={at}/host{n}.sock"]
             args += ["-device", f"pcie-root-port,id=slot{n},chassis={n + 1},slot={n + 1}"]
-            args += ["-device", f"igb,bus=slot{n},netdev=wire{n},mac=52:54:00:00:00:a{n}"]
+            args += ["-device", f"{device},bus=slot{n},netdev=wire{n},mac=52:54:00:00:00:a{n}"]
         return args
 
     def start(self, seconds=90):
-        for number in (0, 1):
+        for number in range(len(self.devices)):
             self.wires.append(Wire(self.folder, number))
         with open(os.path.join(self.folder, "qemu.log"), "wb") as log:
             # The parent-death signal ends QEMU also when this process is killed.
@@ -113,20 +127,42 @@ class Vm:
                 ["setpriv", "--pdeathsig", "KILL", *self.arguments()], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         end = time.monotonic() + seconds
-        self.line = socket.socket(socket.AF_UNIX)
-        while True:
-            try:
-                self.line.connect(os.path.join(self.folder, "line.sock"))
-                break
-            except OSError:
-                self.check_alive()
-                if time.monotonic() > end:
-                    raise VmLost("QEMU opens no serial line") from None
-                time.sleep(0.05)
+        self.line = self.connect("line.sock", end)
+        self.monitor = self.connect("monitor.sock", end).makefile("rw")
+        self.ask("qmp_capabilities")
         try:
             self.until(r"guest: up, 2 PFs\n", end - time.monotonic())
         except TimeoutError as error:
             raise VmLost(f"the guest was not up after {seconds} s") from error
+
+    def connect(self, name, end):
+        """One of QEMU's sockets, as soon as it is there."""
+        made = socket.socket(socket.AF_UNIX)
+        while True:
+            try:
+                made.connect(os.path.join(self.folder, name))
+                return made
+            except OSError:
+                self.check_alive()
+                if time.monotonic() > end:
+                    raise VmLost(f"QEMU opens no {name}") from None
+                time.sleep(0.05)
+
+    def ask(self, command, **arguments):
+        """A command of QEMU's monitor; what it returns."""
+        self.monitor.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self.monitor.flush()
+        for line in self.monitor:
+            said = json.loads(line)
+            if "error" in said:
+                raise VmLost(f"QEMU refuses {command}: {said['error']}")
+            if "return" in said:
+                return said["return"]
+        raise VmLost(f"QEMU closed its monitor: {self.qemu_log()}")
+
+    def cable(self, number, plugged):
+        """Pulls a wire's cable out of the machine, or puts it in."""
+        self.ask("set_link", name=f"wire{number}", up=plugged)
 
     def qemu_log(self):
         with open(os.path.join(self.folder, "qemu.log"), errors="replace") as f:
@@ -181,8 +217,9 @@ class Vm:
             except subprocess.TimeoutExpired:
                 os.kill(self.process.pid, signal.SIGKILL)
                 self.process.wait()
-        if self.line is not None:
-            self.line.close()
+        for end in (self.line, self.monitor):
+            if end is not None:
+                end.close()
         for wire in self.wires:
             wire.close()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,13 +1,33 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What each resource tells. */
+#include "mgmt/port_state.h"
 #include "mgmt/pulse.h"
 #include "tests/unit/mgmt/api_fixture.h"
 
 static void status_tells_what_is_wrong(void **state)
 {
+	struct sp_port *port = &fixture.dataplane.ports[0];
 	json_t *json, *degraded;
+	struct answer answer;
 
 	(void)state;
+	assert_non_null(degraded_code("no-ports"));
+	fixture.dataplane.n_ports = 1;
+	port->ethdev = UINT16_MAX;
+	port->peer = SP_NO_PORT;
+	sp_port_state_set(port, SP_PORT_ABSENT, "no such device; plug it in");
+	answer = client_call(fixture.socket, "GET", "/v1/ready", "", NULL, 0);
+	assert_int_equal(answer.status, 503);
+	assert_non_null(strstr(answer.body, "\"state\":\"absent\""));
+	answer_free(&answer);
+	json = get("/v1/status");
+	degraded = json_array_get(json_object_get(json, "degraded"), 1);
+	assert_string_equal(string(degraded, "code"), "port-absent");
+	assert_string_equal(string(degraded, "text"), "no such device; plug it in");
+	assert_string_equal(string(degraded, "remedy"), "plug it in");
+	json_decref(json);
+	sp_port_state_set(port, SP_PORT_RUNNING, NULL);
+	port->link_up = 1;
 	json = get("/v1/status");
 	assert_string_equal(string(json, "version"), SP_VERSION);
 	assert_string_equal(string(json, "mode"), "wire");
@@ -22,9 +42,10 @@ static void status_tells_what_is_wrong(void **state)
 	/* ready as soon as each worker has made a turn */
 	fixture_go(&fixture);
 	for (;;) {
-		struct answer answer = client_call(fixture.socket, "GET", "/v1/ready", "", NULL, 0);
-		int status = answer.status;
+		int status;
 
+		answer = client_call(fixture.socket, "GET", "/v1/ready", "", NULL, 0);
+		status = answer.status;
 		answer_free(&answer);
 		if (status == 200)
 			break;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -226,7 +227,6 @@ static const struct {
 	const char *says;
 } bad[] = {
 	{"", 0, "no ports"},
-	{"ports = ();", 0, "no ports"},
 	{"mode = \"bridge\";\n" PAIR, 1, "must be \"wire\" or \"route\""},
 	{"mode = 1;\n" PAIR, 1, "must be a string"},
 	{PAIR "\npol = \"busy\";\n", 6, "did you mean \"poll\""},
@@ -304,6 +304,62 @@ static const struct {
 	{"mode \"wire\";\n", 1, ""},
 	{"\xef\xbb\xbfmode = \"wire\";\n", 1, ""},
 };
+
+/* A machine whose VFs have not come yet. */
+static void test_no_ports_is_a_warning(void **state)
+{
+	static const char *const texts[] = {"ports = ();", "mode = \"route\"; ports = ();"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct sp_diags diags = {0};
+		struct sp_config *config = read_text(texts[i], &diags);
+
+		assert_non_null(config);
+		assert_int_equal(config->n_ports, 0);
+		assert_int_equal(diags.n, 1);
+		assert_int_equal(diags.v[0].level, SP_DIAG_WARNING);
+		sp_config_free(config);
+		sp_diags_clear(&diags);
+	}
+}
+
+/* What is right in a file that does not read: where its socket is. */
+static void test_rescue(void **state)
+{
+	static const struct {
+		const char *text, *socket;
+	} cases[] = {
+		{"pole = 1; api = { socket = \"/tmp/x.sock\"; mode = \"0600\"; };", "/tmp/x.sock"},
+		{"api = { socket = 5; group = \"g\"; };", SP_CONFIG_DEFAULT_SOCKET},
+		{"api = { socket = \"/tmp/x.sock\"; ", SP_CONFIG_DEFAULT_SOCKET},
+		{"api = 3;", SP_CONFIG_DEFAULT_SOCKET},
+		{"", SP_CONFIG_DEFAULT_SOCKET},
+	};
+	char path[] = "/tmp/sallyport-rescue-XXXXXX";
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sp_config *config;
+
+		assert_int_equal(ftruncate(fd, 0), 0);
+		assert_int_equal(pwrite(fd, cases[i].text, strlen(cases[i].text), 0), (ssize_t)strlen(cases[i].text));
+		config = sp_config_rescue(path);
+		assert_non_null(config);
+		assert_string_equal(config->socket, cases[i].socket);
+		assert_int_equal(config->n_ports, 0);
+		assert_true(config->zones.closed);
+		assert_null(config->tls.listen);
+		if (i == 0)
+			assert_int_equal(config->socket_mode, 0600);
+		sp_config_free(config);
+	}
+	close(fd);
+	unlink(path);
+	sp_config_free(sp_config_rescue(path));
+}
 
 static void test_faults(void **state)
 {
@@ -445,6 +501,8 @@ int main(void)
 		cmocka_unit_test(test_every_timeout),
 		cmocka_unit_test(test_sessions_max),
 		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_no_ports_is_a_warning),
+		cmocka_unit_test(test_rescue),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_vlan_faults),
 		cmocka_unit_test(test_all_faults_are_told),

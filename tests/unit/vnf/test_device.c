@@ -104,7 +104,7 @@ static void test_missing(void **state)
 		{"net_af_packet0,iface=nosuchiface", "no network interface \"nosuchiface\""},
 		{"net_pcap0,rx_pcap=/nonexistent.pcap", "net_pcap0 could not be opened"},
 		{"0000:7f:1f.7", "no PCI device 0000:7f:1f.7"},
-		{"52:54:00:ee:ee:ee", "no device with the MAC address"},
+		{"52:54:00:ee:ee:ee", "has the MAC address 52:54:00:EE:EE:EE"},
 	};
 
 	(void)state;

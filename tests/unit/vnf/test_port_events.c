@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Events of real DPDK devices, raised as a driver raises them: a port is restarted once its worker has let go of it, again when that
- * fails, and given up when its device is taken away.
+ * fails; it is absent when its device is taken away, and until it has one that opens.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +16,7 @@
 #include <rte_ethdev.h>
 #include <unistd.h>
 
+#include "mgmt/port_state.h"
 #include "tests/unit/support/eal.h"
 #include "vnf/port_events.h"
 
@@ -36,14 +37,13 @@ struct fixture {
 
 static struct fixture fixture;
 
-static int make(void **state)
+static int make_with(uint16_t mtu)
 {
 	static const char *const devices[] = {"net_null0", "net_null1"};
 	static const uint32_t timeouts[SP_STATE_COUNT];
-	struct sp_launch_options options = {.n_workers = 1, .timeout_sec = timeouts, .limit_sources = 64};
+	struct sp_launch_options options = {.n_workers = 1, .timeout_sec = timeouts, .limit_sources = 64, .absent_ports = true};
 	char why[SP_WHY_MAX] = "";
 
-	(void)state;
 	sp_test_eal();
 	memset(&fixture, 0, sizeof(fixture));
 	for (unsigned int i = 0; i < 2; i++) {
@@ -51,17 +51,31 @@ static int make(void **state)
 		snprintf(fixture.ports[i].name, sizeof(fixture.ports[i].name), "p%u", i);
 		assert_int_equal(sp_device_parse(devices[i], &fixture.ports[i].device, why, sizeof(why)), 0);
 	}
+	fixture.ports[0].mtu = mtu;
 	fixture.config.ports = fixture.ports;
 	fixture.config.n_ports = 2;
 	assert_int_equal(sp_launch_begin(&fixture.launch, &options, why), 0);
 	if (sp_launch_ports(&fixture.launch, &fixture.config, why) != 0)
 		fail_msg("%s", why);
 	fixture.port = &fixture.launch.dataplane->ports[0];
-	fixture.events = sp_port_events_begin(&fixture.launch, &fixture.config);
+	fixture.events = sp_port_events_begin(&fixture.launch, &fixture.config, NULL);
 	assert_non_null(fixture.events);
 	rte_rcu_qsbr_thread_register(fixture.launch.dataplane->qsbr, 0);
 	rte_rcu_qsbr_thread_online(fixture.launch.dataplane->qsbr, 0);
 	return 0;
+}
+
+static int make(void **state)
+{
+	(void)state;
+	return make_with(0);
+}
+
+/* No device takes such an MTU: the first port does not open. */
+static int make_absent(void **state)
+{
+	(void)state;
+	return make_with(20);
 }
 
 static int end(void **state)
@@ -161,7 +175,17 @@ static void test_link_change_is_no_reset(void **state)
 	assert_int_equal(fixture.port->paused, 0);
 }
 
-static void assert_given_up(void)
+static enum sp_port_state state_of(const char *says)
+{
+	char why[SP_PORT_WHY_MAX];
+	enum sp_port_state state = sp_port_state_why(fixture.port, why);
+
+	if (strstr(why, says) == NULL || (why[0] == '\0') != (state == SP_PORT_RUNNING))
+		fail_msg("the state's reason is \"%s\", without \"%s\"", why, says);
+	return state;
+}
+
+static void assert_absent(void)
 {
 	uint16_t id;
 
@@ -170,30 +194,65 @@ static void assert_given_up(void)
 	assert_int_equal(fixture.port->ethdev, RTE_MAX_ETHPORTS);
 	assert_int_not_equal(rte_eth_dev_get_port_by_name("net_null0", &id), 0);
 	assert_int_equal(rte_eth_dev_get_port_by_name("net_null1", &id), 0);
-	/* nothing more is asked of it */
-	sp_port_events_tick(fixture.events);
+	assert_int_equal(fixture.launch.dataplane->ports[1].paused, 0);
 }
 
-static void test_device_is_taken_away(void **state)
+static void test_device_is_taken_away_and_comes_back(void **state)
 {
 	(void)state;
 	raise_event(RTE_ETH_EVENT_INTR_RMV);
 	sp_port_events_tick(fixture.events);
 	assert_int_equal(fixture.port->paused, 1);
 	assert_int_not_equal(fixture.port->ethdev, RTE_MAX_ETHPORTS);
+	assert_int_equal(state_of(""), SP_PORT_RESTARTING);
 	worker_ends_turn();
 	sp_port_events_tick(fixture.events);
-	assert_given_up();
+	assert_absent();
+	assert_int_equal(state_of("taken away"), SP_PORT_ABSENT);
+
+	/* the worker was not asked again: a port without a device is nobody's */
+	sp_port_events_tick(fixture.events);
+	assert_int_equal(fixture.port->paused, 0);
+	assert_int_equal(state_of(""), SP_PORT_RUNNING);
+	assert_true(device_runs());
+	/* its events are heard again */
+	raise_event(RTE_ETH_EVENT_INTR_RESET);
+	assert_true(tick_until(1));
 }
 
 static void test_kernel_asks_for_device(void **state)
 {
 	(void)state;
+	fixture.ports[0].mtu = 20;
 	rte_dev_event_callback_process("net_null0", RTE_DEV_EVENT_REMOVE);
 	sp_port_events_tick(fixture.events);
 	worker_ends_turn();
 	sp_port_events_tick(fixture.events);
-	assert_given_up();
+	assert_absent();
+	/* it does not open for now, which is told */
+	sp_port_events_tick(fixture.events);
+	assert_absent();
+	assert_int_equal(state_of("mtu"), SP_PORT_ABSENT);
+
+	fixture.ports[0].mtu = 0;
+	assert_true(tick_until(0));
+	assert_true(device_runs());
+}
+
+static void test_absent_from_the_start(void **state)
+{
+	(void)state;
+	assert_absent();
+	assert_int_equal(state_of("mtu"), SP_PORT_ABSENT);
+	assert_true(fixture.launch.plans[0].buffers >= 2048);
+	assert_string_equal(fixture.port->name, "p0");
+	sp_port_events_tick(fixture.events);
+	assert_absent();
+	fixture.ports[0].mtu = 0;
+	assert_true(tick_until(0));
+	assert_int_equal(state_of(""), SP_PORT_RUNNING);
+	assert_true(device_runs());
+	assert_int_equal(fixture.port->n_queues, 1);
 }
 
 int main(void)
@@ -203,8 +262,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_reset_waits_for_workers, make, end),
 		cmocka_unit_test_setup_teardown(test_restart_is_tried_again, make, end),
 		cmocka_unit_test_setup_teardown(test_link_change_is_no_reset, make, end),
-		cmocka_unit_test_setup_teardown(test_device_is_taken_away, make, end),
+		cmocka_unit_test_setup_teardown(test_device_is_taken_away_and_comes_back, make, end),
 		cmocka_unit_test_setup_teardown(test_kernel_asks_for_device, make, end),
+		cmocka_unit_test_setup_teardown(test_absent_from_the_start, make_absent, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""sallyport-vf without hardware: its arguments, and what it says of a host's default route. VFs themselves are tested in a VM.
+
+The walk from a default route to a PF is asked of the script's own functions, with real interfaces in a network namespace.
+"""
+import os
+import re
+import shlex
+import subprocess
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SCRIPT = os.path.join(ROOT, "images/host/sallyport-vf")
+
+
+def run(*args):
+    return subprocess.run([SCRIPT, *args], capture_output=True, text=True, timeout=30)
+
+
+# --- arguments ---------------------------------------------------------------------------------------------------------------
+
+
+def test_help_names_every_option():
+    text = run("--help")
+    assert text.returncode == 0 and text.stderr == ""
+    with open(SCRIPT, encoding="utf-8") as f:
+        known = re.search(r"getopt .* -l (\S+) ", f.read()).group(1)
+    for option in known.replace(":", "").split(","):
+        assert f"--{option}" in text.stdout, option
+
+
+def test_manual_has_what_help_has():
+    with open(os.path.join(ROOT, "images/man/sallyport-vf.8"), encoding="utf-8") as f:
+        page = f.read()
+    for option in set(re.findall(r"--([a-z]+)", run("--help").stdout)):
+        assert re.search(rf"Fl -{option}\b", page), option
+    for command in ("create", "list", "show", "bind", "unbind", "remove"):
+        assert re.search(rf"^\.(It )?Cm {command}\b", page, re.M), command
+
+
+@pytest.mark.parametrize(
+    "args, says",
+    [
+        ((), "Usage"),
+        (("make", "eth0", "2"), "'make' is no command"),
+        (("create",), "needs a PF and a number"),
+        (("create", "lo"), "needs a PF and a number"),
+        (("create", "lo", "0"), "'0' is no number of VFs"),
+        (("create", "lo", "two"), "'two' is no number of VFs"),
+        (("create", "../lo", "1"), "no interface and no PCI address"),
+        (("create", "lo", "1", "--vlan", "4095"), "--vlan is 1 to 4094"),
+        (("create", "lo", "1", "--vlan=0"), "--vlan is 1 to 4094"),
+        (("create", "lo", "1", "--trust", "yes"), "--trust is on or off"),
+        (("create", "lo", "1", "--spoofchk", ""), None),
+        (("create", "lo", "1", "--rate", "fast"), "--rate is megabits"),
+        (("create", "lo", "1", "--driver", "rm -rf"), "--driver is"),
+        (("create", "lo", "1", "--nonsense"), "unrecognized option"),
+        (("create", "lo", "1", "--qemu"), "create takes no --qemu"),
+        (("remove", "lo", "--mac", "02:00:00:00:00:01"), "remove takes no --mac"),
+        (("list", "--yes"), "list takes no --yes"),
+        (("list", "lo"), "list takes no arguments"),
+        (("show", "--libvirt", "--qemu"), "not both"),
+        (("show", "--libvirt=virsh"), "--libvirt is interface or hostdev"),
+        (("bind",), "bind needs a VF"),
+        (("bind", "lo"), "'lo' is no VF"),
+        (("bind", "--driver", "none", "lo/0"), "for the kernel's own there is unbind"),
+        (("unbind",), "unbind needs a VF"),
+        (("remove",), "remove needs one PF"),
+    ],
+)
+def test_wrong_arguments(args, says):
+    done = run(*args)
+    if says is None:  # an option without a value is as if it were not given
+        assert done.returncode == 1
+        return
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr and done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "args, says",
+    [
+        (("create", "nosuch0", "2"), "nosuch0: no such interface"),
+        (("create", "lo", "2"), "lo: not a PCI device"),
+        (("create", "ffff:ff:1f.7", "2"), "no such PCI device"),
+        (("bind", "ffff:ff:1f.7"), "no such PCI device"),
+        (("show", "lo"), "lo: not a PCI device"),
+        (("remove", "lo"), "lo: not a PCI device"),
+    ],
+)
+def test_what_has_no_vfs(args, says):
+    done = run(*args)
+    assert done.returncode == 1 and says in done.stderr
+    assert "undoing" not in done.stderr, "nothing was done"
+
+
+def call(code, namespace=None):
+    """Runs shell text with the script's functions known."""
+    inside = ["ip", "netns", "exec", namespace] if namespace else []
+    done = subprocess.run([*inside, "bash", "-c", f". {shlex.quote(SCRIPT)}; {code}"], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "text, address",
+    [("0000:01:10.0", "0000:01:10.0"), ("01:10.7", "0000:01:10.7"), ("10000:E1:00.1", "10000:e1:00.1"), ("eth0", ""), ("01:10.8", ""), ("01:10.0/..", "")],
+)
+def test_pci_addresses(text, address):
+    assert call(f"full_address {shlex.quote(text)}") == address
+
+
+@pytest.mark.parametrize(
+    "macs, says",
+    [
+        ("02:00:00:00:00:01", "--mac has 1 addresses for 2 VFs"),
+        ("02:00:00:00:00:01,02:00:00:00:00:01", "is there twice"),
+        ("02:00:00:00:00:01,03:00:00:00:00:02", "is no address of one host"),
+        ("02:00:00:00:00:01,00:00:00:00:00:00", "is no address of one host"),
+        ("02:00:00:00:00:01,02:00:00:00:00", "is no MAC address"),
+    ],
+)
+def test_wrong_macs(macs, says):
+    done = subprocess.run(["bash", "-c", f". {shlex.quote(SCRIPT)}; opt_mac={macs}; take_macs 2"], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and says in done.stderr
+
+
+# --- the host's default route ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def host():
+    """A namespace with two interfaces that stand for PFs, and ip() in it."""
+    name = f"sp{os.getpid() % 100000}-vf"
+
+    def ip(*commands):
+        for command in commands:
+            subprocess.run(["ip", "-n", name, *command.split()], check=True, timeout=30)
+
+    subprocess.run(["ip", "netns", "add", name], check=True, timeout=30)
+    for device in ("pf0", "pf1"):
+        ip(f"link add {device} type veth peer name {device}-wire", f"link set {device}-wire up", f"link set {device} up")
+    yield name, ip
+    subprocess.run(["ip", "netns", "del", name], check=True, timeout=30)
+
+
+def carried(host, device="pf0"):
+    return call(f"carried_by {device}", host[0])
+
+
+def test_no_default_route(host):
+    host[1]("address add 192.0.2.2/24 dev pf0", "route add 198.51.100.0/24 via 192.0.2.1")
+    assert carried(host) == ""
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        ["address add 192.0.2.2/24 dev pf0", "route add default via 192.0.2.1"],
+        ["address add 192.0.2.2/24 dev pf0", "route add default via 192.0.2.1 table 77"],
+        ["address add 2001:db8::2/64 dev pf0 nodad", "-6 route add default via 2001:db8::1"],
+        ["address add 2001:db8::2/64 dev pf0 nodad", "-6 route add default via 2001:db8::1 table 78 metric 5"],
+        ["address add 192.0.2.2/24 dev pf0", "address add 198.51.100.2/24 dev pf1",
+         "route add default nexthop via 198.51.100.1 dev pf1 nexthop via 192.0.2.1 dev pf0"],
+        ["address add 192.0.2.2/24 dev pf0", "nexthop add id 5 via 192.0.2.1 dev pf0", "route add default nhid 5"],
+    ],
+    ids=["IPv4", "IPv4 of another table", "IPv6", "IPv6 of another table", "one of several next hops", "a next hop object"],
+)
+def test_default_route(host, routes):
+    host[1](*routes)
+    assert "default dev pf0" in carried(host)
+
+
+# Bonds and VLANs hang together by the same links of sysfs; the kernel of a container may lack them.
+STACKS = {
+    "a bridge": ["link add top type bridge", "link set pf0 master top"],
+    "a macvlan": ["link add link pf0 name top type macvlan"],
+    "a macvlan on a bridge": ["link add br9 type bridge", "link set pf0 master br9", "link set br9 up", "link add link br9 name top type macvlan"],
+    "a bridge on a macvlan on a bridge": [
+        "link add br9 type bridge", "link set pf0 master br9", "link set br9 up", "link add link br9 name mac9 type macvlan",
+        "link set mac9 up", "link add top type bridge", "link set mac9 master top",
+    ],
+}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_default_route_on_top(host, stack):
+    host[1](*STACKS[stack], "link set top up", "address add 192.0.2.2/24 dev top", "route add default via 192.0.2.1")
+    said = carried(host)
+    assert "default dev top" in said and said.endswith("on pf0)")
+    assert carried(host, "pf1") == "", "the other one carries nothing"
+
+
+def test_how_it_is_carried_is_said(host):
+    host[1](*STACKS["a bridge on a macvlan on a bridge"], "link set top up", "address add 192.0.2.2/24 dev top", "route add default via 192.0.2.1 table 9")
+    assert carried(host) == "default dev top table 9 (top on mac9 on br9 on pf0)"
+
+
+def test_refused_unless_told_twice(host):
+    host[1]("address add 192.0.2.2/24 dev pf0", "route add default via 192.0.2.1")
+    for yes, code in ((0, 1), (1, 1), (2, 0)):
+        done = subprocess.run(
+            ["ip", "netns", "exec", host[0], "bash", "-c", f". {shlex.quote(SCRIPT)}; yes={yes}; refuse_default_route pf0 0000:ff:1f.7 'This'"],
+            capture_output=True, text=True, timeout=30,
+        )
+        assert done.returncode == code
+        assert "default dev pf0" in done.stderr and (code == 0 or "--yes --yes" in done.stderr)
