@@ -195,7 +195,8 @@ lint: deps-lint deps-test ## layout, include direction, manual pages, cppcheck, 
 	@echo 'lint: nothing to mend'
 
 FORMATTED = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
-SCRIPTS = $(shell git ls-files --cached --others --exclude-standard '*.sh') .ci/run
+# whatever its name: what a shell runs
+SCRIPTS = $(shell git grep -lE --untracked '^#!/bin/(ba)?sh')
 
 format: ## lay the sources out by .clang-format
 	clang-format -i $(FORMATTED)

@@ -79,9 +79,17 @@ struct sp_port {
 	char why[SP_PORT_WHY_MAX]; /* it does not run */
 	uint64_t more_macs[SP_PORT_MACS_MAX]; /* atomic (mac.h): further addresses of Linux's on the TAPs, 0 none; written by the control
 						 thread */
-	uint32_t starts;           /* times that its device was started; control thread */
-	uint32_t rss;              /* enum sp_rss; relaxed */
+	bool filters_vlans;                   /* its device lets no VLAN in but those asked for, and the one that its PF keeps it in */
+	uint64_t vlans[4096 / 64];            /* asked for; bit of the VLAN id */
+	uint32_t starts;                      /* times that its device was started; control thread */
+	uint32_t rss;                         /* enum sp_rss; relaxed */
 };
+
+/* Whether a tag that the device took off is one that frames here may have. */
+static inline bool sp_port_has_vlan(const struct sp_port *port, uint16_t vlan)
+{
+	return !port->filters_vlans || (port->vlans[vlan / 64] >> vlan % 64 & 1) != 0;
+}
 
 /* What workers load once a burst: a ruleset and the scratch that its databases need, published and retired as one. */
 struct sp_live {

@@ -79,12 +79,15 @@ static bool insert_tag(struct rte_mbuf *mbuf, uint16_t tpid, uint16_t tci)
 /*
  * Puts stripped tags back, inner first. With QINQ_STRIPPED alone the inner tag is still in the frame (rte_mbuf_core.h). The flags go, so
  * that another worker that parses the packet again does not insert them twice.
+ *
+ * A VF that its PF keeps in a VLAN tells of that tag as well. It is none that was asked for, and nobody's here: the PF puts it on again.
  */
-static bool restore_tags(struct rte_mbuf *mbuf)
+static bool restore_tags(const struct sp_port *port, struct rte_mbuf *mbuf)
 {
 	uint64_t flags = mbuf->ol_flags;
 
-	if (flags & RTE_MBUF_F_RX_VLAN_STRIPPED && !insert_tag(mbuf, RTE_ETHER_TYPE_VLAN, mbuf->vlan_tci))
+	if (flags & RTE_MBUF_F_RX_VLAN_STRIPPED && sp_port_has_vlan(port, mbuf->vlan_tci & TCI_VLAN) &&
+		!insert_tag(mbuf, RTE_ETHER_TYPE_VLAN, mbuf->vlan_tci))
 		return false;
 	if (flags & RTE_MBUF_F_RX_QINQ_STRIPPED && !insert_tag(mbuf, RTE_ETHER_TYPE_QINQ, mbuf->vlan_tci_outer))
 		return false;
@@ -163,7 +166,7 @@ static __rte_noinline enum sp_drop_reason parse_whole(const struct sp_port *port
 	memset(packet, 0, sizeof(*packet));
 	packet->zone_from = packet->zone_to = SP_MATCH_NO_ZONE;
 	if (!segments_ok(mbuf, parse.datagram ? SP_DATAGRAM_BYTES_MAX : SP_FRAME_BYTES_MAX) ||
-		(mbuf->ol_flags & STRIPPED && !restore_tags(mbuf)))
+		(mbuf->ol_flags & STRIPPED && !restore_tags(port, mbuf)))
 		return SP_DROP_PARSE_ETHER;
 	parse.frame = rte_pktmbuf_mtod(mbuf, const uint8_t *);
 	parse.have = mbuf->data_len;

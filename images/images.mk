@@ -5,7 +5,7 @@ DEB_OUT := build/deb
 IMAGE_PACKAGES := mmdebstrap python3 util-linux debian-archive-keyring
 IMAGE_OUT := build/image
 IMAGE_FORMATS := qcow2
-IMAGE_TEST_PACKAGES := python3 python3-pytest qemu-utils fdisk e2fsprogs dosfstools mtools binutils cpio zstd
+IMAGE_TEST_PACKAGES := python3 python3-pytest qemu-utils fdisk e2fsprogs dosfstools mtools binutils initramfs-tools-core
 # The last commit's date is the date of all that is built.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y Makefile)
 MAKE_IMAGE = $(AS_ROOT) images/disk/make_image.sh $(IMAGE_OUT) $(VERSION) $(SOURCE_DATE_EPOCH)

@@ -12,10 +12,8 @@
 #include "mgmt/state.h"
 #include "mgmt/stats_json.h"
 
-static const char *const rss_names[SP_RSS_STATES] = {[SP_RSS_NONE] = "none",
-	[SP_RSS_UNVERIFIED] = "unverified",
-	[SP_RSS_SYMMETRIC] = "symmetric",
-	[SP_RSS_ASYMMETRIC] = "asymmetric"};
+static const char *const rss_names[SP_RSS_STATES] = {
+	[SP_RSS_NONE] = "none", [SP_RSS_UNVERIFIED] = "unverified", [SP_RSS_SYMMETRIC] = "symmetric", [SP_RSS_ASYMMETRIC] = "asymmetric"};
 
 /* null while it is not known: the port never had a device. */
 static json_t *mac_json(const uint64_t *word)

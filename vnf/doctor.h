@@ -86,7 +86,7 @@ int sp_doctor_print_json(const struct sp_facts *facts, const struct sp_findings 
 
 /*
  * A first configuration for the VFs that are there: routed, ports named by MAC address where it shows, else by PCI address; sized by the
- * memory and the CPUs. Freed by the caller; NULL without memory. *n_ports says how many ports it has: with none, `check` refuses it.
+ * memory and the CPUs. Freed by the caller; NULL without memory. *n_ports says how many ports it has.
  */
 char *sp_doctor_conf(const struct sp_facts *facts, unsigned int *n_ports);
 

@@ -40,7 +40,11 @@ static void check_files(const struct sp_facts *facts, struct sp_findings *findin
 	if (!conf->has_rules) {
 		finding = sp_finding_add(findings, SP_TOPIC_CONFIG, SP_LEVEL_ERROR, "no-rules", "rules",
 			"%s is not here: everything is dropped", conf->rules);
-		sp_finding_fix(finding, "cp /usr/share/doc/sallyport/rules/router.rules %s && systemctl restart sallyport", conf->rules);
+		sp_finding_fix(finding,
+			"printf 'version = 1;\\ndefault = { action = \"drop\"; log = true; };\\nrules = ( );\\n' >%s && systemctl restart "
+			"sallyport; "
+			"examples: /usr/share/doc/sallyport/rules",
+			conf->rules);
 		return;
 	}
 	check_diags(findings, &conf->rule_diags, "rules", conf->rules);
@@ -201,6 +205,11 @@ void sp_doctor_check_config(const struct sp_facts *facts, struct sp_findings *fi
 	}
 	check_files(facts, findings);
 	check_ports(facts, findings);
+	if (conf->n_down > 0) {
+		finding = sp_finding_add(findings, SP_TOPIC_CONFIG, SP_LEVEL_WARNING, "interface-down", conf->down,
+			"its interface in Linux is down%s: the port carries nothing", conf->n_down > 1 ? ", and others too" : "");
+		sp_finding_fix(finding, "ip link set %s up", conf->down);
+	}
 	if (facts->firewall_pid != 0) {
 		sp_finding_add(findings, SP_TOPIC_CONFIG, SP_LEVEL_OK, "running", "firewall", "runs (process %d)", facts->firewall_pid);
 	} else if (conf->config != NULL) {

@@ -216,8 +216,9 @@ static void check_pf(const struct sp_facts *facts, struct sp_findings *findings,
 	struct sp_finding *finding;
 
 	if (pf->driver[0] == '\0') {
-		sp_finding_add(findings, SP_TOPIC_DEVICES, SP_LEVEL_WARNING, "pf-no-driver", name,
-			"the PF has no driver, and so no VFs; is its module missing from this kernel (linux-image-cloud has few)?");
+		finding = sp_finding_add(
+			findings, SP_TOPIC_DEVICES, SP_LEVEL_WARNING, "pf-no-driver", name, "the PF has no driver, and so no VFs");
+		sp_finding_fix(finding, "modprobe $(cat /sys/bus/pci/devices/%s/modalias) || apt install linux-image-amd64", pf->pci);
 		return;
 	}
 	if (pf->vfs == 0) {

@@ -137,14 +137,13 @@ static char *write_text(const struct sp_facts *facts, const struct sp_nic *const
 	print_ports(out, nics, n);
 	print_others(out, facts);
 	if (!facts->conf.default_rules)
-		fputs("# This file is not here yet: cp /usr/share/doc/sallyport/rules/router.rules " SP_CONFIG_DEFAULT_RULES "\n", out);
+		fputs("# This file is not here yet; `sallyport doctor` says how to begin one.\n", out);
 	fputs("rules = \"" SP_CONFIG_DEFAULT_RULES "\";\n"
 	      "api = { socket = \"" SP_CONFIG_DEFAULT_SOCKET "\"; };\n"
 	      "log = { eve = \"/var/log/sallyport/eve.json\"; };\n",
 		out);
-	if (n > 0)
-		fprintf(out, "sessions = { max = %u; };    # as many as half of %llu MB have room for, with all else\n", sessions,
-			(unsigned long long)(facts->memory_kb / 1024));
+	fprintf(out, "sessions = { max = %u; };    # as many as half of %llu MB have room for, with all else\n", sessions,
+		(unsigned long long)(facts->memory_kb / 1024));
 	if (small)
 		fputs("route = { max4 = 16384; max6 = 4096; neighbours = 2048; };    # a small machine's\n", out);
 	if (fclose(out) == 0)

@@ -3,6 +3,7 @@
  * Facts of the configuration and its rule file, read by the functions that `check` and `run` read them with; and the list of all facts.
  */
 #define _GNU_SOURCE 1
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,22 @@ static void estimate(struct sp_facts *facts)
 	free(text);
 }
 
+/* In route mode a port carries traffic while its interface in Linux is up. */
+static void read_interfaces(struct sp_facts_config *conf, const char *root)
+{
+	const struct sp_config *config = conf->config;
+
+	for (unsigned int i = 0; config->mode == SP_MODE_ROUTE && config->netns == NULL && i < config->n_ports; i++) {
+		const char *name = config->ports[i].name;
+		int64_t flags = sp_read_number(root, IFF_UP, "/sys/class/net/%s/flags", name);
+
+		if ((flags & IFF_UP) != 0)
+			continue;
+		if (conf->n_down++ == 0)
+			snprintf(conf->down, sizeof(conf->down), "%s", name);
+	}
+}
+
 void sp_facts_config(struct sp_facts *facts, const char *root, const char *path)
 {
 	struct sp_facts_config *conf = &facts->conf;
@@ -99,6 +116,7 @@ void sp_facts_config(struct sp_facts *facts, const char *root, const char *path)
 		return;
 	}
 	read_rules(conf, root);
+	read_interfaces(conf, root);
 	conf->need_mb =
 		conf->config->memory_mb != 0 ? conf->config->memory_mb : sp_launch_need_mb(conf->config, conf->n_workers, conf->n_rules);
 }

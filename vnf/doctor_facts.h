@@ -109,6 +109,8 @@ struct sp_facts_config {
 	struct sp_diags diags, rule_diags;
 	size_t n_rules;
 	unsigned int workers[SP_WORKERS_MAX], n_workers; /* CPUs; of the default configuration where there is none */
+	unsigned int n_down;                             /* ports whose interface in Linux (route mode) was taken down */
+	char down[32];                                   /* the first of them */
 	uint32_t need_mb;                                /* memory that it takes; 0: unknown */
 };
 

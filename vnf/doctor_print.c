@@ -126,8 +126,9 @@ static void print_nics(const struct sp_facts *facts, const struct sp_doctor_styl
 {
 	if (facts->n_nics == 0)
 		return;
+	fputc('\n', out);
 	begin(style, "\033[1m", out);
-	fprintf(out, "\n  %-13s%-7s%-16s%-10s%-18s%5s%6s", "PCI", "kind", "driver", "netdev", "MAC", "NUMA", "group");
+	fprintf(out, "  %-13s%-7s%-16s%-10s%-18s%5s%6s", "PCI", "kind", "driver", "netdev", "MAC", "NUMA", "group");
 	end(style, out);
 	fputc('\n', out);
 	for (unsigned int i = 0; i < facts->n_nics; i++) {

@@ -17,7 +17,7 @@
 
 int sp_pci_driver(const char *address, char driver[SP_PCI_DRIVER_MAX])
 {
-	char path[128], target[PATH_MAX];
+	char path[320], target[PATH_MAX];
 	const char *slash;
 	ssize_t n;
 
@@ -56,7 +56,7 @@ bool sp_pci_has_iommu(void)
 
 static bool is_network(const char *address)
 {
-	char path[128];
+	char path[320];
 	unsigned int class = 0;
 	FILE *file;
 

@@ -43,7 +43,7 @@ void sp_port_zones(struct sp_port *port, const struct sp_config *config, const s
 
 /* Which VLANs the device is to let in, and whether it has to be asked for them. */
 static int plan_filters(
-	const struct sp_port *port, const struct sp_config *config, const struct sp_config_port *from, struct sp_port_plan *plan, char *why)
+	struct sp_port *port, const struct sp_config *config, const struct sp_config_port *from, struct sp_port_plan *plan, char *why)
 {
 	struct rte_eth_dev_info info;
 	int rc = rte_eth_dev_info_get(port->ethdev, &info);
@@ -67,6 +67,10 @@ static int plan_filters(
 	 */
 	plan->filters_vlans = plan->quirks->tags == SP_TAGS_FILTER && (info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_FILTER) != 0 &&
 			      (divided || config->mode == SP_MODE_ROUTE);
+	/* In wire mode a VF with trust may be given more than it asked for. */
+	port->filters_vlans = plan->filters_vlans && config->mode == SP_MODE_ROUTE;
+	memcpy(port->vlans, plan->vlans, sizeof(port->vlans));
+	port->vlans[0] |= 1;
 	return 0;
 }
 

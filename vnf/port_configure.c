@@ -102,14 +102,14 @@ static enum rss choose_rss(const struct rte_eth_dev_info *info, const struct sp_
 	return RSS_PLAIN;
 }
 
-static void choose_queues(
-	struct sp_port *port, const struct sp_config_port *from, const struct rte_eth_dev_info *info, unsigned int n_workers)
+static void choose_queues(struct sp_port *port, const struct sp_config_port *from, const struct sp_quirks *quirks,
+	const struct rte_eth_dev_info *info, unsigned int n_workers)
 {
 	uint16_t wished = from->queues != 0 ? from->queues : (uint16_t)n_workers;
 	uint16_t most = RTE_MAX(info->max_rx_queues, 1);
 
-	/* Hardware that does not spread packets leaves all queues but the first empty. Software has its own ways. */
-	if (info->flow_type_rss_offloads == 0 && sp_quirks_find(info->driver_name)->bind != SP_BIND_NONE)
+	/* Hardware without RSS leaves all queues but the first empty. Software, and hosts behind virtio, have their own ways to spread. */
+	if (quirks->hash == SP_HASHES_NONE && quirks->bind != SP_BIND_NONE)
 		most = 1;
 	port->n_queues = RTE_MIN(wished, most);
 	port->n_tx_queues = info->max_tx_queues >= n_workers ? n_workers : 1;
@@ -179,8 +179,8 @@ static int ask_for_less(const struct sp_port *port, const struct sp_config_port 
 	if (rc == 0)
 		return 0;
 	*wish = wished;
-	while (rc != 0 && fewer_queues && wish->n_rx > 1) {
-		wish->n_rx /= 2;
+	while (rc != 0 && fewer_queues && (wish->n_rx > 1 || wish->n_tx > 1)) {
+		wish->n_rx = RTE_MAX(wish->n_rx / 2, 1);
 		wish->n_tx = wish->n_rx < wish->n_tx ? 1 : wish->n_tx;
 		wish->rss = wish->n_rx > 1 ? wish->rss : RSS_OFF;
 		rc = ask(port, from, plan, info, wish);
@@ -193,7 +193,7 @@ static void warn_of_less(const struct sp_port *port, const struct sp_config_port
 {
 	if (got->mtu != wished->mtu)
 		warn_of_mtu(port, from, quirks, got->mtu);
-	if (got->n_rx != wished->n_rx)
+	if (got->n_rx != wished->n_rx || got->n_tx != wished->n_tx)
 		sp_port_warn(
 			port, "%u rx and %u tx queues are refused; %u and %u are in use", wished->n_rx, wished->n_tx, got->n_rx, got->n_tx);
 	else if (got->rss != wished->rss)
@@ -250,7 +250,7 @@ int sp_port_configure(
 
 	if (rc != 0)
 		return sp_port_fail(port, rc, why, "the device does not answer: %s", strerror(-rc));
-	choose_queues(port, from, &info, n_workers);
+	choose_queues(port, from, plan->quirks, &info, n_workers);
 	wish = (struct wish){.n_rx = port->n_queues, .n_tx = port->n_tx_queues, .mtu = wished_mtu(port, from, &info, plan->quirks, true)};
 	wish.rss = choose_rss(&info, plan->quirks, wish.n_rx);
 	warn_of_rss(port, &info, wish.rss);

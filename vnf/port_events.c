@@ -67,6 +67,7 @@ struct watched {
 	uint64_t token;        /* of rte_rcu_qsbr_start, since the pause */
 	unsigned int tries;    /* since the link was last steady, or the device was last seen to change */
 	int64_t not_before_ms, up_since_ms, told_ms, looked_ms;
+	int64_t opened_ms; /* when it was last opened anew; 0: never */
 };
 
 struct sp_port_events {
@@ -289,6 +290,43 @@ static int try_restart(struct watched *watched, char *why)
 	return rc;
 }
 
+/*
+ * A driver that does not tell of resets does not read its MAC anew either, unless its device is opened anew: once the PF answers, that is
+ * done as well. Its link may go down and up with that, which looks like the next reset: so not again until it is steady.
+ */
+static int reopen(struct watched *watched, char *why)
+{
+	struct sp_port_events *events = watched->events;
+	int64_t now = now_ms();
+	int rc;
+
+	/* One that is named by its MAC would not be found by it any more: it stays as it is. */
+	if (watched->from->device.kind == SP_DEVICE_MAC)
+		return 0;
+	if (events->launch->plans[watched->index].quirks->resets != SP_RESETS_LINK ||
+		(watched->opened_ms != 0 && now - watched->opened_ms < STEADY_MS))
+		return 0;
+	unsubscribe(watched);
+	sp_ports_lock();
+	sp_port_detach(watched->port);
+	sp_ports_unlock();
+	rc = sp_port_attach(events->launch, events->config, watched->from, watched->index, why);
+	watched->opened_ms = now_ms();
+	if (rc == 0)
+		subscribe(watched);
+	return rc;
+}
+
+/* What was reopened and does not open is looked for, as a device that was taken away. */
+static void lose(struct watched *watched, const char *why)
+{
+	watched->state = ABSENT;
+	watched->link_told = watched->removed = watched->wanted = false;
+	watched->sight = 0;
+	sp_port_state_set(watched->port, SP_PORT_ABSENT, why);
+	tell(watched, SP_PORT_GONE, "the device does not open anew after a reset", "%s", why);
+}
+
 static void restart(struct watched *watched, int64_t now)
 {
 	char why[SP_WHY_MAX];
@@ -298,6 +336,10 @@ static void restart(struct watched *watched, int64_t now)
 	memcpy(mac, watched->port->mac, sizeof(mac));
 	rc = try_restart(watched, why);
 	count_try(watched);
+	if (rc == 0 && reopen(watched, why) != 0) {
+		lose(watched, why);
+		return;
+	}
 	if (rc == 0) {
 		run_port(watched, mac);
 		tell(watched, SP_PORT_RESTARTED, "restarted after a reset", NULL);

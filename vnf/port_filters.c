@@ -11,6 +11,7 @@
 #include <rte_ethdev.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "dataplane/routing.h"
@@ -19,6 +20,7 @@
 #include "vnf/port_configure.h"
 
 #define COMMAND_MAX 160
+#define SILENCE_MS  200 /* from which on a mailbox was waited for in vain */
 
 /* --- when a device starts ---------------------------------------------------------------------------------------------------------- */
 
@@ -107,9 +109,17 @@ static void open_wire(const struct sp_port *port, const struct sp_port_plan *pla
 	}
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /*
  * Each VLAN of the configuration, and 0: frames of a priority and no VLAN. A PF that has refused one keeps its frames away, but 0, which
- * some pass without being asked, and then refuse to be asked for.
+ * some pass without being asked, and then refuse to be asked for. A PF that does not answer is not asked on: each answer is waited for.
  */
 static void open_vlans(const struct sp_port *port, const struct sp_port_plan *plan, bool first)
 {
@@ -117,25 +127,26 @@ static void open_vlans(const struct sp_port *port, const struct sp_port_plan *pl
 	uint16_t example = 0;
 	int error = 0;
 
-	if (!plan->filters_vlans)
-		return;
-	rte_eth_dev_vlan_filter(port->ethdev, 0, 1);
-	for (uint16_t vlan = 1; vlan < 4095; vlan++) {
-		int rc = (plan->vlans[vlan / 64] >> vlan % 64 & 1) != 0 ? rte_eth_dev_vlan_filter(port->ethdev, vlan, 1) : 0;
+	for (uint16_t vlan = 0; vlan < 4095 && plan->filters_vlans; vlan++) {
+		int64_t began = now_ms();
+		bool wanted = vlan == 0 || (plan->vlans[vlan / 64] >> vlan % 64 & 1) != 0;
+		int rc = wanted ? rte_eth_dev_vlan_filter(port->ethdev, vlan, 1) : 0;
 
-		if (rc == 0)
-			continue;
-		error = rc;
-		example = vlan;
-		refused++;
+		if (rc != 0 && vlan != 0) {
+			error = rc;
+			example = vlan;
+			refused++;
+		}
+		if (rc != 0 && now_ms() - began >= SILENCE_MS)
+			break;
 	}
 	if (first && refused != 0) {
 		char mend[COMMAND_MAX];
 
 		trust_command(port, mend);
 		sp_port_warn(port,
-			"VLAN %u%s is refused (%s): its frames will not arrive; a VF without trust has few, and none when the PF gives "
-			"it one: %s",
+			"VLAN %u%s is refused (%s): its frames will not arrive; a VF without trust has few, and none when the PF gives it "
+			"one: %s",
 			example, refused > 1 ? ", and others," : "", strerror(-error), mend);
 	}
 }

@@ -147,7 +147,7 @@ static void tell(struct sp_port *port, enum sp_rss verdict)
 	if (verdict == before)
 		return;
 	if (verdict == SP_RSS_SYMMETRIC)
-		fprintf(stderr, "sallyport: port %s (%s): RSS is symmetric, as %u flows have shown\n", port->name, port->device,
+		fprintf(stderr, "sallyport: port %s (%s): RSS is symmetric, as %d flows have shown\n", port->name, port->device,
 			SP_RSS_FLOWS);
 	else if (verdict == SP_RSS_ASYMMETRIC)
 		sp_port_warn(port, "RSS is not what was asked for (a VF may share the key of its PF): the directions of a flow may arrive "

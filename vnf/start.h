@@ -30,6 +30,7 @@ struct sp_start {
 	struct sp_ruleset *ruleset; /* until it is published */
 	char *source;               /* text of the rule file, until it is the ruleset's */
 	size_t source_size;
+	unsigned int cpus[SP_CPUS_MAX], n_cpus; /* that the process was begun on */
 	unsigned int workers[SP_WORKERS_MAX], n_workers;
 	struct sp_launch launch;
 	struct sp_kernel *kernel; /* NULL in wire mode */

@@ -27,9 +27,6 @@
 #define SMALL_SOURCES     4096
 #define SMALL_DESCRIPTORS 512
 
-/* CPUs of the process as it was begun; DPDK leaves the main thread fewer. */
-static cpu_set_t cpus;
-
 void sp_closed_first(const struct sp_diags *diags, char *text, size_t size)
 {
 	size_t i = 0;
@@ -102,8 +99,7 @@ void sp_closed_begin(struct sp_start *start)
 	const char *attempt = getenv(ATTEMPT), *why = getenv(WHY);
 	char text[SP_WHY_MAX + 128];
 
-	if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0)
-		CPU_ZERO(&cpus);
+	start->n_cpus = sp_eal_cpus(start->cpus, SP_CPUS_MAX);
 	start->attempt = attempt != NULL && start->fail_closed ? (unsigned int)strtoul(attempt, NULL, 10) : 0;
 	if (start->attempt >= SP_ATTEMPTS)
 		start->attempt = SP_ATTEMPT_BARE;
@@ -125,6 +121,7 @@ void sp_closed_begin(struct sp_start *start)
 
 void sp_closed_again(const struct sp_start *start)
 {
+	cpu_set_t cpus;
 	char attempt[16], path[] = "/proc/self/exe";
 	char *argv[] = {(char *)(uintptr_t) "sallyport", (char *)(uintptr_t) "run", (char *)(uintptr_t) "--fail-closed",
 		(char *)(uintptr_t) "-c", (char *)(uintptr_t)start->config_path, NULL};
@@ -136,8 +133,11 @@ void sp_closed_again(const struct sp_start *start)
 		return;
 	fprintf(stderr, "sallyport: starting anew with %s\n", start->attempt + 1 == SP_ATTEMPT_SMALL ? "less memory" : "no ports");
 	fflush(NULL);
-	if (CPU_COUNT(&cpus) > 0)
-		sched_setaffinity(0, sizeof(cpus), &cpus);
+	/* DPDK leaves the main thread fewer. */
+	CPU_ZERO(&cpus);
+	for (unsigned int i = 0; i < start->n_cpus; i++)
+		CPU_SET(start->cpus[i], &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
 	/* DPDK's descriptors of devices would keep these from being opened again. */
 	close_range(STDERR_FILENO + 1, ~0u, 0);
 	execv(path, argv);

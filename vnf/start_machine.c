@@ -22,21 +22,21 @@
 
 /* --- CPUs ------------------------------------------------------------------------------------------------------------------------ */
 
-static void all_but_the_first(struct sp_start *start, const unsigned int *cpus, unsigned int n)
+static void all_but_the_first(struct sp_start *start)
 {
-	unsigned int first = n > 1 ? 1 : 0;
+	unsigned int first = start->n_cpus > 1 ? 1 : 0;
 
-	for (start->n_workers = 0; first + start->n_workers < n && start->n_workers < SP_WORKERS_MAX; start->n_workers++)
-		start->workers[start->n_workers] = cpus[first + start->n_workers];
+	for (start->n_workers = 0; first + start->n_workers < start->n_cpus && start->n_workers < SP_WORKERS_MAX; start->n_workers++)
+		start->workers[start->n_workers] = start->cpus[first + start->n_workers];
 }
 
 /* A worker's CPU is not there: either the start is over, or it goes without that worker. */
-static int without_cpu(struct sp_start *start, unsigned int cpu, const unsigned int *cpus, unsigned int n)
+static int without_cpu(struct sp_start *start, unsigned int cpu)
 {
 	char text[SP_WHY_MAX];
 
 	snprintf(text, sizeof(text), "%s: \"workers\" names CPU %u, but this process may only run on CPUs %u to %u (%u of them)",
-		start->config->file, cpu, cpus[0], cpus[n - 1], n);
+		start->config->file, cpu, start->cpus[0], start->cpus[start->n_cpus - 1], start->n_cpus);
 	if (!start->fail_closed)
 		return sp_start_fail(start, "%s", text);
 	fprintf(stderr, "sallyport: %s\n", text);
@@ -47,22 +47,21 @@ static int without_cpu(struct sp_start *start, unsigned int cpu, const unsigned 
 int sp_start_cpus(struct sp_start *start)
 {
 	const struct sp_config *config = start->config;
-	unsigned int cpus[SP_CPUS_MAX], n = sp_eal_cpus(cpus, SP_CPUS_MAX);
 
-	if (n == 0)
+	if (start->n_cpus == 0)
 		return sp_start_fail(start, "the process may run on no CPU that DPDK knows");
 	for (unsigned int w = 0; w < config->n_workers; w++) {
 		unsigned int i = 0;
 
-		while (i < n && cpus[i] != config->workers[w])
+		while (i < start->n_cpus && start->cpus[i] != config->workers[w])
 			i++;
-		if (i < n)
+		if (i < start->n_cpus)
 			start->workers[start->n_workers++] = config->workers[w];
-		else if (without_cpu(start, config->workers[w], cpus, n) != SP_EXIT_GOOD)
+		else if (without_cpu(start, config->workers[w]) != SP_EXIT_GOOD)
 			return SP_EXIT_UNRUN;
 	}
 	if (start->n_workers == 0)
-		all_but_the_first(start, cpus, n);
+		all_but_the_first(start);
 	return SP_EXIT_GOOD;
 }
 

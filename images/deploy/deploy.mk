@@ -15,7 +15,7 @@ deps-deploy: deps-build
 		npm install --prefix $(DEPLOY_OUT)/npm --no-audit --no-fund --ignore-scripts --silent $(DEPLOY_NPM) || { echo 'npm could not install: $(DEPLOY_NPM)'; exit 1; }; }
 
 test-deploy: deps-deploy build ## the host's sallyport-vf and the descriptors for libvirt, QEMU, OpenStack, KubeVirt and ETSI NFV, by their own tools
-	shellcheck images/host/sallyport-vf images/deploy/seed/make_seed images/deploy/libvirt/virt_install.sh images/deploy/qemu/sallyport.sh
+	shellcheck images/host/sallyport-vf tests/deploy/vf_on_hardware.sh images/deploy/seed/make_seed images/deploy/libvirt/virt_install.sh images/deploy/qemu/sallyport.sh
 	@$(AS_ROOT) SALLYPORT_BIN=$(OUT) $(PYTEST) tests/deploy
 
 csar: ## the ETSI VNF package (SOL 001, SOL 004) of the image that make image built, in build/image

@@ -11,12 +11,19 @@ shift 4
 here=$(cd "$(dirname "$0")" && pwd)
 suite=trixie
 tools=(build-essential debhelper dpkg-dev fakeroot lintian systemd-dev mmdebstrap e2fsprogs dosfstools mtools fdisk grub-common grub-pc-bin grub-efi-amd64-signed shim-signed qemu-utils
-	python3 zstd driverctl ca-certificates debian-archive-keyring)
+	python3 zstd ca-certificates debian-archive-keyring)
 
-mirror=$(apt-get indextargets --format "\$(ORIGIN)|\$(COMPONENT)|\$(REPO_URI)" 'Identifier: Packages' | awk -F'|' '$1 == "Debian" && $2 == "main" { print $3; exit }')
+# Where the machine's apt finds the repository of that label, Debian or Debian-Security.
+repository() {
+	apt-get indextargets --format "\$(LABEL)|\$(COMPONENT)|\$(REPO_URI)" 'Identifier: Packages' | awk -F'|' -v label="$1" '$1 == label && $2 == "main" && !found { print $3; found = 1 }'
+}
+mirror=$(repository Debian)
+security=$(repository Debian-Security)
 [ -n "$mirror" ] || { echo "make_image.sh: apt knows no Debian mirror (apt-get update?)" >&2; exit 1; }
+[ -n "$security" ] || echo "make_image.sh: apt knows no Debian-Security mirror: the image goes without its updates" >&2
 mkdir -p "$out"
-exec 9>"$out/lock"
+# Nobody below may inherit descriptors: apt's pipes to its hooks must have numbers of one digit, which is all that dash knows.
+exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>"$out/lock"
 flock -n 9 || { echo "  waiting for another build in $out"; flock 9; }
 
 step() {
@@ -34,7 +41,7 @@ in_buildroot() {
 		mkdir -p "$1/work"
 		mount --bind "$2" "$1/work"
 		root=$1; shift 2
-		exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 TZ=UTC "$@"' sh "$out/buildroot" "$out" SOURCE_DATE_EPOCH="$epoch" "$@"
+		exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 TZ=UTC "$@"' sh "$out/buildroot" "$out" SOURCE_DATE_EPOCH="$epoch" "$@" 9>&-
 }
 
 make_buildroot() {
@@ -45,7 +52,7 @@ make_buildroot() {
 	rm -rf --one-file-system "$out/buildroot" "$out/buildroot.stamp" "$out/deb"
 	mmdebstrap --quiet --mode=root --variant=minbase --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
 		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/apt/*' \
-		--include="$(printf '%s\n' "${tools[@]}" "$@" | sort -u | paste -sd,)" "$suite" "$out/buildroot" "$mirror" >"$out/buildroot.log" 2>&1 \
+		--include="$(printf '%s\n' "${tools[@]}" "$@" | sort -u | paste -sd,)" "$suite" "$out/buildroot" "$mirror" >"$out/buildroot.log" 2>&1 9>&- \
 		|| { tail -5 "$out/buildroot.log"; exit 1; }
 	echo "$want" >"$out/buildroot.stamp"
 }
@@ -63,7 +70,7 @@ make_packages() {
 make_buildroot "$@"
 make_packages "$@"
 step "root file system"
-in_buildroot /work/deb/sallyport/images/disk/rootfs.sh "$mirror" "$version" >"$out/rootfs.log" 2>&1 || { tail -30 "$out/rootfs.log"; exit 1; }
+in_buildroot /work/deb/sallyport/images/disk/rootfs.sh "$version" "$mirror" "$security" >"$out/rootfs.log" 2>&1 || { tail -30 "$out/rootfs.log"; exit 1; }
 step "disk"
 # shellcheck disable=SC2086
 in_buildroot /work/deb/sallyport/images/disk/disk.py "$version" $formats

@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Usage (in the build root): rootfs.sh MIRROR VERSION
+# Usage (in the build root): rootfs.sh VERSION MIRROR [SECURITY-MIRROR]
 # Makes /work/root, the image's root file system, of Debian's packages (kept in /work/base.tar) and those in /work/deb.
 set -euo pipefail
-mirror=$1 version=$2
+version=$1
+repositories=("deb $2 trixie main")
+[ -z "${3-}" ] || repositories+=("deb $3 trixie-security main")
 here=$(cd "$(dirname "$0")" && pwd)
 root=/work/root
 export DEBIAN_FRONTEND=noninteractive
@@ -22,7 +24,7 @@ wanted_packages() {
 make_base() {
 	local include want
 	include=$(wanted_packages | sort -u | paste -sd,)
-	want=$(echo "$mirror $include"; cat "$here"/files/etc/dpkg/dpkg.cfg.d/*)
+	want=$(echo "${repositories[*]} $include"; cat "$here"/files/etc/dpkg/dpkg.cfg.d/*)
 	if [ "$want" = "$(cat /work/base.stamp 2>/dev/null)" ] && [ -n "$(find /work/base.tar -mmin -1440 2>/dev/null)" ]; then
 		return
 	fi
@@ -30,7 +32,7 @@ make_base() {
 	mmdebstrap --mode=root --variant=minbase --format=tar --aptopt='APT::Install-Recommends "false"' --include="$include" \
 		--setup-hook="mkdir -p \"\$1\"/etc/dpkg/dpkg.cfg.d && cp $here/files/etc/dpkg/dpkg.cfg.d/* \"\$1\"/etc/dpkg/dpkg.cfg.d/" \
 		--essential-hook="mkdir -p \"\$1\"/etc/initramfs-tools && echo update_initramfs=no >\"\$1\"/etc/initramfs-tools/update-initramfs.conf" \
-		trixie /work/base.tar "$mirror"
+		trixie /work/base.tar "${repositories[@]}"
 	echo "$want" >/work/base.stamp
 }
 
@@ -55,4 +57,5 @@ cp "$here/setup.sh" "$root/tmp/setup.sh"
 chroot "$root" bash /tmp/setup.sh
 umount "$root/proc" "$root/dev"
 rm "$root/usr/sbin/policy-rc.d" "$root/tmp/setup.sh"
+dpkg-query --admindir="$root/var/lib/dpkg" -W >"/work/sallyport-$version-amd64.packages"
 find "$root" -xdev -newermt "@$SOURCE_DATE_EPOCH" -print0 | xargs -0r touch -h -d "@$SOURCE_DATE_EPOCH"

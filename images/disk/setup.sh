@@ -12,7 +12,7 @@ usermod -p '!*' root
 # --- units -----------------------------------------------------------------------------------------------------------------
 # Nothing runs by a timer that competes with the workers, or that an appliance has no use for.
 systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer getty-static.service \
-	systemd-firstboot.service systemd-hwdb-update.service systemd-machine-id-commit.service systemd-pcrphase.service 2>&1
+	systemd-firstboot.service systemd-hwdb-update.service systemd-pcrphase.service 2>&1
 systemctl enable systemd-networkd.service 2>&1
 systemctl set-default multi-user.target 2>&1
 if [ -e /usr/lib/sallyport/image-setup ]; then
@@ -29,9 +29,10 @@ ln -sfn "boot/initrd.img-$kernel" /initrd.img
 
 # --- what belongs to one machine, or to one moment -----------------------------------------------------------------------------
 : >/etc/machine-id
-rm -rf /etc/ssh/ssh_host_* /var/lib/dbus/machine-id /var/lib/systemd/random-seed /var/lib/cloud /var/log/* /var/cache/apt/* /var/cache/debconf/*-old /var/lib/apt/lists/* \
-	/var/lib/dpkg/*-old /etc/*- /var/cache/ldconfig/aux-cache /run/* /tmp/*.deb /root/.* /var/lib/systemd/catalog/database /var/tmp/* /etc/resolv.conf 2>/dev/null || true
-find / -xdev -name __pycache__ -prune -exec rm -rf {} +
+rm -rf /etc/ssh/ssh_host_* /var/lib/dbus/machine-id /var/lib/systemd/random-seed /var/lib/systemd/catalog/database /var/lib/cloud /var/lib/dpkg/*-old /etc/*- \
+	/var/cache/apt/* /var/cache/debconf/*-old /var/cache/ldconfig/aux-cache /var/lib/apt/lists/* /var/tmp/* /run/* /etc/resolv.conf
+find /var/log /tmp -type f ! -path /tmp/setup.sh -delete
+find /root -mindepth 1 ! -name .bashrc ! -name .profile -delete
 day=$((SOURCE_DATE_EPOCH / 86400))
 sed -Ei "s/^([^:]*:[^:]*):[0-9]+:/\1:$day:/" /etc/shadow
 mkdir -p /var/log/journal /var/lib/apt/lists/partial /var/cache/apt/archives/partial

@@ -120,7 +120,9 @@ def test_qemu_refusals(image, args, says):
 def printed(code):
     """The script's own functions, for VFs that are not here: two of one PF, the second in a VLAN."""
     here = """vf_address() { echo 0000:0$((1 + $2)):10.2; }; numa_of() { echo 1; }
-        vf_field() { case $3:$2 in mac:*) echo 02:00:00:00:00:1$2 ;; vlan:1) echo 20 ;; esac; }; pf=0000:01:00.0 link=eth1 port=0 opt_libvirt=%s"""
+        vf_lines=("    vf 0     link/ether 02:00:00:00:00:10 brd ff:ff:ff:ff:ff:ff, spoof checking on, link-state auto, trust off"
+            "    vf 1     link/ether 02:00:00:00:00:11 brd ff:ff:ff:ff:ff:ff, vlan 20, spoof checking on, link-state auto, trust off")
+        pf=0000:01:00.0 link=eth1 port=0 opt_libvirt=%s"""
     return lambda kind="": run("bash", "-c", f". {shlex.quote(SALLYPORT_VF)}; {here % kind}; {code}").stdout
 
 

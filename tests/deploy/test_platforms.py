@@ -44,6 +44,8 @@ parsed = template.Template(template_format.parse(text), env=environment.Environm
 parsed.validate()
 made = stack.Stack(context.RequestContext(), "test", parsed, strict_validate=False)
 made.validate(validate_res_tmpl_only=True)
+for one in made.resources.values():  # validate() passes over some, by chance
+    one.validate_template()
 print(json.dumps({name: r.type() for name, r in made.resources.items()}))
 """
 
@@ -64,12 +66,31 @@ def test_heat():
 @pytest.mark.parametrize(
     "old, new, says",
     [("binding:vnic_type: direct", "binding:vnic_tipe: direct", "vnic_tipe"), ("{get_resource: wan_port}", "{get_resource: van_port}", "van_port"),
-     ("OS::Nova::Server", "OS::Nova::Serber", "Serber"), ("{get_param: key}", "{get_param: kee}", "kee")],
+     ("OS::Nova::Server", "OS::Nova::Serber", "Serber"), ("config_drive: true", "config_drives: true", "config_drives")],
 )
 def test_heat_finds_mistakes(old, new, says):
     text = read("openstack", "sallyport.yaml")
     assert old in text
     assert says in heat(text.replace(old, new), code=1)
+
+
+def named(value, function):
+    """What each {function: NAME} in a template names."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from [inner] if key == function and isinstance(inner, str) else named(inner, function)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from named(inner, function)
+
+
+@pytest.mark.parametrize("name", ["sallyport", "platform"])
+def test_heat_parameters(name):
+    """Each parameter is used, and each that is used is there: Heat's offline check does not always see that."""
+    template = yaml.safe_load(read("openstack", f"{name}.yaml"))
+    conditions = {c for r in template["resources"].values() for c in re.findall(r"'if': \['(\w+)'", str(r))}
+    assert set(named(template, "get_param")) == set(template["parameters"])
+    assert conditions == set(template.get("conditions", {}))
 
 
 def test_heat_fits_the_seed():

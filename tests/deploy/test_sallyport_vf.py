@@ -169,7 +169,7 @@ def test_no_default_route(host):
 )
 def test_default_route(host, routes):
     host[1](*routes)
-    assert "default dev pf0" in carried(host)
+    assert "default route dev pf0" in carried(host)
 
 
 # Bonds and VLANs hang together by the same links of sysfs; the kernel of a container may lack them.
@@ -188,13 +188,13 @@ STACKS = {
 def test_default_route_on_top(host, stack):
     host[1](*STACKS[stack], "link set top up", "address add 192.0.2.2/24 dev top", "route add default via 192.0.2.1")
     said = carried(host)
-    assert "default dev top" in said and said.endswith("on pf0)")
+    assert "default route dev top" in said and said.endswith("on pf0)")
     assert carried(host, "pf1") == "", "the other one carries nothing"
 
 
 def test_how_it_is_carried_is_said(host):
     host[1](*STACKS["a bridge on a macvlan on a bridge"], "link set top up", "address add 192.0.2.2/24 dev top", "route add default via 192.0.2.1 table 9")
-    assert carried(host) == "default dev top table 9 (top on mac9 on br9 on pf0)"
+    assert carried(host) == "default route dev top table 9 (top on mac9 on br9 on pf0)"
 
 
 def test_refused_unless_told_twice(host):
@@ -205,4 +205,4 @@ def test_refused_unless_told_twice(host):
             capture_output=True, text=True, timeout=30,
         )
         assert done.returncode == code
-        assert "default dev pf0" in done.stderr and (code == 0 or "--yes --yes" in done.stderr)
+        assert "default route dev pf0" in done.stderr and (code == 0 or "--yes --yes" in done.stderr)

@@ -87,10 +87,9 @@ def test_direct_boot_files_are_those_of_the_disk(files):
         assert hashlib.sha256((OUT / name).read_bytes()).hexdigest() == files[f"/{files[link][3]}"][3]
 
 
-def test_initramfs_finds_every_disk_and_checks_it(tmp_path):
-    archive = subprocess.run(["zstd", "-dc", OUT / "initrd"], check=True, capture_output=True).stdout
-    names = subprocess.run(["cpio", "-t", "--quiet"], input=archive, check=True, capture_output=True).stdout.decode()
-    for module in ("virtio_pci", "virtio_blk", "virtio_scsi", "ahci", "nvme", "sd_mod", "ext4", "vmw_pvscsi", "hv_storvsc"):
+def test_initramfs_finds_every_disk_and_checks_it():
+    names = output("lsinitramfs", OUT / "initrd")
+    for module in ("virtio_blk", "virtio_scsi", "ahci", "nvme", "sd_mod", "ext4", "vmw_pvscsi", "hv_storvsc"):
         assert f"/{module}.ko" in names, module
     assert "sbin/fsck.ext4" in names and "sbin/e2fsck" in names
     assert (OUT / "initrd").stat().st_size < 25 * MIB

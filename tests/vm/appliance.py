@@ -85,6 +85,8 @@ class Appliance:
                 if os.path.exists(path):
                     os.unlink(path)
         self.wires = [Wire(self.folder, n) for n in range(self.nics)]
+        for wire in self.wires:
+            wire.socket.settimeout(1)
         with open(f"{self.folder}/qemu.log", "wb") as log:
             self.process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *self.arguments()], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

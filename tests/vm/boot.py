@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""make test-boot: the appliance's image boots from good seeds and bad ones, and says on console, socket and banner what is to be mended."""
+"""make test-vm-boot: the appliance's image boots from good seeds and bad ones, and says on console, socket and banner what is to be mended."""
 import argparse
 import functools
 import glob
@@ -120,7 +120,7 @@ def says(table, machine, what, *patterns, motd=True, degraded=None):
     missing = [p for p in patterns if not re.search(p, seen)]
     table.row(f"console says: {what}", not missing, seen if missing else "")
     if motd:
-        seen = machine.ssh("/etc/update-motd.d/50-sallyport")[1]
+        seen = machine.ssh("sudo /etc/update-motd.d/50-sallyport")[1]  # as pam_motd runs it
         missing = [p for p in patterns if not re.search(p, seen)]
         table.row(f"banner of a login says: {what}", not missing, seen if missing else "")
     if degraded:
@@ -134,6 +134,14 @@ def udp(dport, text=b"boot"):
     return bytes(packet).ljust(60, b"\0")
 
 
+def send(machine, number, frames):
+    """Into a wire. A NIC that nobody serves takes a few and then no more."""
+    try:
+        machine.wires[number].send(frames)
+    except TimeoutError:
+        pass
+
+
 def passes(machine, dport):
     """Whether a datagram from the lan comes out at the wan, whose host answers ARP meanwhile."""
     text = b"boot %d" % time.monotonic_ns()
@@ -141,8 +149,8 @@ def passes(machine, dport):
     wan.forget()
     reply = Ether(dst=NIC_MACS[0], src=WAN_HOST[1]) / ARP(op=2, hwsrc=WAN_HOST[1], psrc=WAN_HOST[0], hwdst=NIC_MACS[0], pdst="192.0.2.2")
     for _ in range(10):
-        machine.wires[1].send([udp(dport, text)])
-        wan.send([bytes(reply).ljust(60, b"\0")])
+        send(machine, 1, [udp(dport, text)])
+        send(machine, 0, [bytes(reply).ljust(60, b"\0")])
         if wan.receive(lambda frame: text in frame, 1, 1):
             return True
     return False
@@ -155,7 +163,7 @@ def silent(machine, table):
     machine.wires[0].forget()
     marked = b"closed %d" % time.monotonic_ns()
     shout = Ether(dst="ff:ff:ff:ff:ff:ff", src=LAN_HOST[1]) / IP(src=LAN_HOST[0], dst="255.255.255.255") / UDP(dport=67) / Raw(marked)
-    machine.wires[1].send([udp(9000, marked), bytes(shout)] * 5)
+    send(machine, 1, [udp(9000, marked), bytes(shout)] * 5)
     leaked = machine.wires[0].receive(lambda frame: marked in frame, 1, 3)
     table.row("fail-closed: nothing passes", not leaked, leaked)
 
@@ -181,8 +189,8 @@ def system_checks(machine, table):
     table.row("no unit failed", text.strip() in ("running", "starting"), text)
     code, text = run("sudo grep -H . /etc/shadow | grep -vE ':[!*]+[^:]*:' ; ls /etc/ssh/ssh_host_*_key")
     table.row("no account has a password; host keys were made here", "shadow" not in text and "ssh_host_ed25519_key" in text, text)
-    code, text = run("journalctl --no-pager -b -p err -q | grep -vE 'kernel:' | head -5")
-    table.row("no errors in the journal", not text.strip(), text)
+    code, text = run("journalctl --no-pager -b -p err -q | grep -vE ' kernel: |sallyport.*: (EAL: |eth_[a-z_]*\\(\\): )' | head -5")
+    table.row("no errors in the journal, but for DPDK on devices that are not for it", not text.strip(), text)
     code, text = run("resolvectl --no-pager status 2>/dev/null | grep -c 'DNS Servers'; ip rule show | grep -c 'lookup mgmt\\|lookup 1001'")
     table.row("names, time and updates go by management", text.split()[-1:] >= ["3"], text)
 
@@ -343,7 +351,7 @@ systemd-run -p DefaultDependencies=no --unit holder sh -c "exec 3<>/dev/vfio/$gr
 """.replace("DEVICE", NIC_PCI[1])
     data = user_data(lab.key, ports(rules=RULES.replace("allow udp", "alow udp")), "bootcmd:\n  - |\n" + indented(hold))
     with lab.boot("held", up, seed=lab.nocloud(data)) as machine:
-        says(table, machine, "the device is held", r"(?i)(busy|in use|held)", degraded="port-absent")
+        says(table, machine, "the device is held", r"open in another process", degraded="port-absent")
         says(table, machine, "the rule file, with its line", r"main\.rules:3", degraded="no-rules")
         silent(machine, table)
         table.row("no rules pass anything", not passes(machine, 9000))

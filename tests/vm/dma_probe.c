@@ -93,7 +93,7 @@ struct vf {
 	uint32_t outside_read, outside_write;
 };
 
-static void fail(const char *what)
+static _Noreturn void fail(const char *what)
 {
 	printf("dma_probe: %s: %s\n", what, strerror(errno));
 	exit(1);

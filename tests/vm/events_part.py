@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What happens to devices under a running router, and that connections outlive it: PF down, a new MAC address, cable, VF taken away, given back."""
+"""What happens to devices under a running router, and that connections outlive it: PF down, cable, VF taken away and given
+back, a new MAC address."""
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
@@ -17,7 +18,7 @@ class Connections:
         self.talks = [hosts["client"].talk(hosts.address("server", family), 7) for family in FAMILIES]
         self.works = self.alive()
 
-    def alive(self, seconds=60):
+    def alive(self, seconds=40):
         return all([talk.alive(seconds) for talk in self.talks])
 
     def row(self, table, what):
@@ -124,6 +125,6 @@ def check(vm, firewall, hosts, table):
     connections = Connections(hosts)
     table.row("a connection of each family is open", connections.works)
     reset_by_pf(vm, hosts, firewall, connections, table)
-    new_mac(vm, hosts, firewall, connections, table)
     cable(vm, hosts, firewall, connections, table)
     taken_away(vm, hosts, firewall, connections, table)
+    new_mac(vm, hosts, firewall, connections, table)

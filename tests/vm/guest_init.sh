@@ -14,9 +14,11 @@ mount -t tmpfs tmpfs /run
 mount -t debugfs debugfs /sys/kernel/debug
 
 load() { # FILE of /lib/modules with names of modules, in their order
+	missing=0
 	while read -r module; do
-		insmod "/lib/modules/$module" || echo "guest: $module is not loaded"
+		insmod "/lib/modules/$module" || { echo "guest: $module is not loaded"; missing=1; }
 	done <"/lib/modules/$1"
+	return $missing
 }
 load boot
 

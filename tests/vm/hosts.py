@@ -138,11 +138,11 @@ class Host:
         if program.stdout.readline() != "ready\n":
             raise OSError(f"no services on {self.name}")
 
-    def ping(self, address, *options, seconds=15):
+    def ping(self, address, *options, seconds=10):
         """Whether an answer to one of the echo requests, one a second, comes."""
         return self.run("ping", "-n", "-c", "1", "-w", str(seconds), *options, address, seconds=seconds + 5).returncode == 0
 
-    def ask(self, address, port, seconds=15):
+    def ask(self, address, port, seconds=10):
         """What the service says to a datagram, or what went wrong."""
         return self.run("/usr/bin/python3", "-B", f"{HERE}/peer.py", "ask", address, str(port), str(seconds), seconds=seconds + 5).stdout.strip()
 

@@ -16,7 +16,7 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-MODULES = {"boot": ("igb", "tun", "vfio_pci", "vfio_iommu_type1"), "compare": ("igbvf", "nf_tables", "nft_ct", "virtio_net")}
+MODULES = {"boot": ("igb", "tun", "vfio_pci", "vfio_iommu_type1"), "compare": ("igbvf", "crc32c_generic", "nf_tables", "nft_ct", "virtio_net")}
 HOST_PROGRAMS = ("curl", "ip", "nft")
 APPLETS = (
     "sh basename cat dmesg echo grep head insmod kill ls mkdir mount poweroff ps readlink rm seq sleep stty tail test timeout true unlink wc".split()

@@ -51,7 +51,7 @@ class Hosts(dict):
         net4, net6 = HOSTS[name][3]
         return f"{net4}.1" if family == 4 else f"{net6}:1"
 
-    def seen(self, wire, wanted, seconds=20):
+    def seen(self, wire, wanted, seconds=10):
         """The first frame out of a wire, since forget(), that is wanted; None."""
         frames = self.vm.wires[wire].receive(wanted, 1, seconds)
         return Ether(frames[0]) if frames else None

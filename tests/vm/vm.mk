@@ -50,7 +50,7 @@ VM_IMAGE = $(IMAGE_OUT)/sallyport-$(VERSION)-amd64.qcow2
 
 test-vm-boot: deps-vm image ## the image boots from good seeds and bad ones, and says what is wrong; about ten minutes
 	$(call install_packages,$(BOOT_PACKAGES))
-	@$(PYTHON) -B tests/vm/boot.py --image $(VM_IMAGE) --debs $(IMAGE_OUT)/debs $(PART)
+	@$(PYTHON) -B tests/vm/boot.py --image $(VM_IMAGE) --debs $(IMAGE_OUT)/deb $(PART)
 
 # --- nested: a hypervisor in a VM makes VFs with sallyport-vf and gives them to the image -----------------------------------------
 NESTED_PACKAGES := debian-archive-keyring e2fsprogs mmdebstrap openssh-client xorriso

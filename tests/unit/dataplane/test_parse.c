@@ -648,6 +648,37 @@ static void test_stripped_tags(void **unused)
 	}
 }
 
+/* A VF in a VLAN of its PF's: that tag is told, and is none of the port's. */
+static void test_tag_of_the_pf(void **unused)
+{
+	static const struct {
+		uint16_t asked, told; /* VLANs */
+		bool tagged;
+	} table[] = {{100, 100, true}, {100, 77, false}, {77, 100, false}};
+
+	(void)unused;
+	for (size_t i = 0; i < RTE_DIM(table); i++) {
+		struct sp_frame frame;
+		struct rte_mbuf *mbuf;
+
+		sample("tcp4", &frame);
+		mbuf = stripped(&frame, ONE, table[i].told, 0);
+		memset(port.vlans, 0, sizeof(port.vlans));
+		port.vlans[table[i].asked / 64] |= 1ull << table[i].asked % 64;
+		port.filters_vlans = true;
+		burst.n = 1;
+		burst.mbuf[0] = mbuf;
+		burst.verdict[0] = SP_VERDICT_GOING;
+		burst.reason[0] = SP_DROP_NONE;
+		sp_parse_burst(&port, &burst);
+		port.filters_vlans = false;
+		assert_int_equal(burst.reason[0], SP_DROP_NONE);
+		assert_int_equal(burst.packet[0].key.vlan, table[i].tagged ? table[i].told : 0);
+		assert_int_equal(mbuf->pkt_len, frame.len + (table[i].tagged ? 4 : 0));
+		rte_pktmbuf_free(mbuf);
+	}
+}
+
 static void test_stripped_tags_refused(void **unused)
 {
 	struct sp_frame frame, tagged;
@@ -774,6 +805,7 @@ int main(void)
 		cmocka_unit_test(test_udp_without_checksum),
 		cmocka_unit_test(test_checksum_final_destination),
 		cmocka_unit_test(test_stripped_tags),
+		cmocka_unit_test(test_tag_of_the_pf),
 		cmocka_unit_test(test_stripped_tags_refused),
 		cmocka_unit_test(test_lying_mbufs),
 		cmocka_unit_test(test_largest_frames),

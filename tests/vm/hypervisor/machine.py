@@ -19,6 +19,7 @@ from vm import Vm, VmLost  # noqa: E402
 
 MEMORY_MB = 2560  # up to here the VFs' registers are where they belong
 GUEST_MB = 768
+BOOT_SECONDS = 240  # far more than it takes, also on a machine that does other things
 
 
 class Hypervisor(Vm):
@@ -27,6 +28,9 @@ class Hypervisor(Vm):
     def __init__(self, system, share, image):
         super().__init__(system, os.path.join(system, "console.log"))
         self.share, self.disk, self.guest_console = share, image, os.path.join(system, "guest.log")
+
+    def start(self, seconds=BOOT_SECONDS):
+        super().start(seconds)
 
     def arguments(self):
         args, at = super().arguments(), self.image
