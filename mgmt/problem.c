@@ -12,9 +12,9 @@ const char *sp_problem_title(unsigned int status)
 	static const struct {
 		unsigned int status;
 		const char *title;
-	} titles[] = {{400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"}, {409, "Conflict"},
-		{412, "Precondition Failed"}, {413, "Content Too Large"}, {415, "Unsupported Media Type"}, {422, "Unprocessable Content"},
-		{500, "Internal Server Error"}, {501, "Not Implemented"}, {503, "Service Unavailable"}};
+	} titles[] = {{400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"},
+		{409, "Conflict"}, {412, "Precondition Failed"}, {413, "Content Too Large"}, {415, "Unsupported Media Type"},
+		{422, "Unprocessable Content"}, {500, "Internal Server Error"}, {501, "Not Implemented"}, {503, "Service Unavailable"}};
 
 	for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
 		if (titles[i].status == status)

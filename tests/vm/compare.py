@@ -28,7 +28,7 @@ START_TRIES = 3
 PACKETS, FLOWS, PAYLOAD = 20000, 64, 22  # 64-byte frames on a cable
 PACED = 1000  # packets a second of the second load
 PACED_PACKETS = 5000
-VIRTIO = "virtio-net-pci,iommu_platform=on,disable-legacy=on"
+VIRTIO = "virtio-net-pci,iommu_platform=on,disable-legacy=on,ioeventfd=off"  # a kick by ioeventfd would pass the trace by
 CLIENT_MAC, SERVER_MAC = "02:00:00:00:0a:01", "02:00:00:00:0b:01"
 JIFFY_MS = 10  # of /proc/stat: USER_HZ is 100
 # By name of QEMU's memory region: what an access to it is.
