@@ -290,27 +290,69 @@ static int try_restart(struct watched *watched, char *why)
 	return rc;
 }
 
+static void close_device(struct watched *watched)
+{
+	sp_ports_lock();
+	sp_port_detach(watched->port);
+	sp_ports_unlock();
+}
+
+/*
+ * sp_port_attach, and whether the PF answered: a driver with a mailbox goes on without, after a second or at once, and gives the device a
+ * MAC address of its own making, another one each time. So one that is new must come twice. -ETIMEDOUT: the PF did not answer, and the port
+ * has no device.
+ */
+static int open_device(struct watched *watched, char *why)
+{
+	struct sp_port_events *events = watched->events;
+	struct sp_port *port = watched->port;
+	uint8_t known[6], seen[6];
+	int64_t began = now_ms();
+	bool answered;
+	int rc;
+
+	memcpy(known, port->mac, sizeof(known));
+	rc = sp_port_attach(events->launch, events->config, watched->from, watched->index, why);
+	if (rc != 0 || events->launch->plans[watched->index].quirks->resets != SP_RESETS_LINK)
+		return rc;
+	answered = now_ms() - began < MAILBOX_WAIT_MS;
+	memcpy(seen, port->mac, sizeof(seen));
+	if (answered && memcmp(seen, known, sizeof(seen)) != 0) {
+		close_device(watched);
+		rc = sp_port_attach(events->launch, events->config, watched->from, watched->index, why);
+		if (rc != 0)
+			return rc;
+		answered = memcmp(seen, port->mac, sizeof(seen)) == 0;
+	}
+	if (answered)
+		return 0;
+	close_device(watched);
+	sp_mac_store(&port->mac_word, known);
+	snprintf(why, SP_WHY_MAX, "port %s (%s): its PF does not answer; check that it is up on the host", port->name, port->device);
+	return -ETIMEDOUT;
+}
+
 /*
  * A driver that does not tell of resets does not read its MAC anew either, unless its device is opened anew: once the PF answers, that is
- * done as well. Its link may go down and up with that, which looks like the next reset: so not again until it is steady.
+ * done as well. Its link may go down and up with that, which looks like the next reset: so not again until it is steady. -ETIMEDOUT: the
+ * PF did not answer meanwhile; the port has no device, and this is to be tried again.
  */
 static int reopen(struct watched *watched, char *why)
 {
 	struct sp_port_events *events = watched->events;
-	int64_t now = now_ms();
 	int rc;
 
-	/* One that is named by its MAC would not be found by it any more: it stays as it is. */
-	if (watched->from->device.kind == SP_DEVICE_MAC)
-		return 0;
-	if (events->launch->plans[watched->index].quirks->resets != SP_RESETS_LINK ||
-		(watched->opened_ms != 0 && now - watched->opened_ms < STEADY_MS))
-		return 0;
-	unsubscribe(watched);
-	sp_ports_lock();
-	sp_port_detach(watched->port);
-	sp_ports_unlock();
-	rc = sp_port_attach(events->launch, events->config, watched->from, watched->index, why);
+	if (rte_eth_dev_is_valid_port(watched->port->ethdev)) {
+		/* One that is named by its MAC would not be found by it any more: it stays as it is. */
+		if (watched->from->device.kind == SP_DEVICE_MAC)
+			return 0;
+		if (events->launch->plans[watched->index].quirks->resets != SP_RESETS_LINK ||
+			(watched->opened_ms != 0 && now_ms() - watched->opened_ms < STEADY_MS))
+			return 0;
+		unsubscribe(watched);
+		close_device(watched);
+	}
+	rc = open_device(watched, why);
 	watched->opened_ms = now_ms();
 	if (rc == 0)
 		subscribe(watched);
@@ -334,11 +376,14 @@ static void restart(struct watched *watched, int64_t now)
 	int rc;
 
 	memcpy(mac, watched->port->mac, sizeof(mac));
-	rc = try_restart(watched, why);
+	rc = rte_eth_dev_is_valid_port(watched->port->ethdev) ? try_restart(watched, why) : 0;
 	count_try(watched);
-	if (rc == 0 && reopen(watched, why) != 0) {
-		lose(watched, why);
-		return;
+	if (rc == 0) {
+		rc = reopen(watched, why);
+		if (rc != 0 && rc != -ETIMEDOUT) {
+			lose(watched, why);
+			return;
+		}
 	}
 	if (rc == 0) {
 		run_port(watched, mac);
@@ -415,13 +460,12 @@ static void give_up(struct watched *watched)
 
 static void attach(struct watched *watched)
 {
-	struct sp_port_events *events = watched->events;
 	char why[SP_WHY_MAX];
 	uint8_t mac[6];
 	int rc;
 
 	memcpy(mac, watched->port->mac, sizeof(mac));
-	rc = sp_port_attach(events->launch, events->config, watched->from, watched->index, why);
+	rc = open_device(watched, why);
 	count_try(watched);
 	if (rc == 0) {
 		__atomic_store_n(&watched->happened, 0, __ATOMIC_RELAXED); /* of the former device */

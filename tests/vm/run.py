@@ -82,6 +82,8 @@ def routed(vm, table, parts):
             events_part.check(vm, firewall, hosts, table)
     finally:
         hosts.close()
+        if table.failed:
+            print("    the firewall said:\n" + "".join(f"    | {line}\n" for line in firewall.log().splitlines()[-40:]), flush=True)
     wire_part.accounting(firewall, table)
     wire_part.stop(firewall, table)
 
