@@ -175,6 +175,7 @@ install: ## programs, manual pages, systemd unit, configuration (kept where ther
 	$(INSTALL) -m 755 $(OUT)/sallyport $(DESTDIR)$(PREFIX)/bin/sallyport
 	$(INSTALL) -m 755 $(OUT)/sallyctl $(DESTDIR)$(PREFIX)/bin/sallyctl
 	$(INSTALL) -m 644 images/systemd/sallyport.service $(DESTDIR)$(PREFIX)/lib/systemd/system/sallyport.service
+	$(INSTALL) -m 644 images/systemd/10-sallyport-tap.link $(DESTDIR)$(PREFIX)/lib/systemd/network/10-sallyport-tap.link
 	$(foreach page,$(wildcard images/man/*),$(INSTALL) -m 644 $(page) $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page)) &&) true
 	$(INSTALL) -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/sallyport/README.md
 	$(INSTALL) -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/sallyport/rules rules/examples/*.rules images/etc/router.rules
