@@ -85,7 +85,7 @@ static void swap_device(struct sp_launch *launch, const struct sp_config *config
 	sp_port_close(port);
 	if (sp_device_parse(text, &from->device, why, sizeof(why)) != 0 ||
 		sp_port_open(port, config, from, 1, &launch->plans[1], why) != 0 ||
-		sp_port_start(port, &launch->plans[1], launch->pool, why) != 0)
+		sp_port_start(port, from, &launch->plans[1], launch->pool, why) != 0)
 		micro_die("%s", why);
 	free(from);
 	if (memcmp(port->mac, &port_mac, sizeof(port_mac)) != 0)
