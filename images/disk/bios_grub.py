@@ -22,12 +22,12 @@ set prefix=($root)/boot/grub
 
 
 def install(disk, partition, root_uuid):
-    with open("/work/early.cfg", "w") as f:
+    with open("/out/early.cfg", "w") as f:
         f.write(EARLY.format(uuid=root_uuid))
-    subprocess.run(["grub-mkimage", "-O", "i386-pc", "-o", "/work/core.img", "-c", "/work/early.cfg", "-p", "/boot/grub", *MODULES], check=True)
+    subprocess.run(["grub-mkimage", "-O", "i386-pc", "-o", "/out/core.img", "-c", "/out/early.cfg", "-p", "/boot/grub", *MODULES], check=True)
     with open(f"{GRUB}/boot.img", "rb") as f:
         boot = bytearray(f.read())
-    with open("/work/core.img", "rb") as f:
+    with open("/out/core.img", "rb") as f:
         core = bytearray(f.read())
     start, size = partition
     if len(core) > size or len(boot) != SECTOR:

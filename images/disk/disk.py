@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Run in the build root: disk.py VERSION FORMAT…
 
-Packs /work/root into /work/sallyport-VERSION-amd64.FORMAT: GPT with a BIOS boot partition, an EFI system partition and the ext4 root, by tools that write to files, so
+Packs /out/root into /out/sallyport-VERSION-amd64.FORMAT: GPT with a BIOS boot partition, an EFI system partition and the ext4 root, by tools that write to files, so
 that no loop device is needed. Every identifier follows from the version and every time from SOURCE_DATE_EPOCH: the same root gives the same disk.
 """
 import hashlib
@@ -63,11 +63,11 @@ def make_table(disk, ids):
 
 
 def make_root(disk, ids):
-    image = "/work/root.ext4"
+    image = "/out/root.ext4"
     with open(image, "wb") as f:
         f.truncate(ROOT[1])
     run("mke2fs", "-q", "-F", "-t", "ext4", "-L", "sallyport", "-U", ids["root_fs"], "-m", "1", "-O", "^metadata_csum_seed,^orphan_file",
-        "-E", f"hash_seed={ids['hash_seed']},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0", "-d", "/work/root", image)  # fmt: skip
+        "-E", f"hash_seed={ids['hash_seed']},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0", "-d", "/out/root", image)  # fmt: skip
     run("e2fsck", "-fn", image, stdout=subprocess.DEVNULL)
     place(disk, image, ROOT[0])
     os.remove(image)
@@ -75,31 +75,31 @@ def make_root(disk, ids):
 
 def make_esp(disk, ids):
     """Debian's signed shim and GRUB on the removable path, so that Secure Boot may stay on; GRUB looks for its configuration in /EFI/debian."""
-    image = "/work/esp.fat"
-    with open("/work/esp-grub.cfg", "w") as f:
+    image = "/out/esp.fat"
+    with open("/out/esp-grub.cfg", "w") as f:
         f.write(ESP_GRUB.format(**ids))
     with open(image, "wb") as f:
         f.truncate(ESP[1])
     run("mkfs.vfat", "-F", "16", "-n", "ESP", "-i", str(ids["esp"])[:8], "--invariant", image, stdout=subprocess.DEVNULL)
     epoch = int(os.environ["SOURCE_DATE_EPOCH"])
     files = (("/usr/lib/shim/shimx64.efi.signed", "BOOT/BOOTX64.EFI"), ("/usr/lib/shim/mmx64.efi.signed", "BOOT/mmx64.efi"),
-             ("/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed", "BOOT/grubx64.efi"), ("/work/esp-grub.cfg", "debian/grub.cfg"))  # fmt: skip
+             ("/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed", "BOOT/grubx64.efi"), ("/out/esp-grub.cfg", "debian/grub.cfg"))  # fmt: skip
     run("mmd", "-i", image, "::EFI", "::EFI/BOOT", "::EFI/debian")
     for source, name in files:
-        copy = f"/work/{os.path.basename(source)}.esp"
+        copy = f"/out/{os.path.basename(source)}.esp"
         shutil.copyfile(source, copy)
         os.utime(copy, (epoch, epoch))
         run("mcopy", "-m", "-i", image, copy, f"::EFI/{name}")
         os.remove(copy)
     place(disk, image, ESP[0])
     os.remove(image)
-    os.remove("/work/esp-grub.cfg")
+    os.remove("/out/esp-grub.cfg")
 
 
 def list_contents(path):
     """One line a file: mode, owner, size or target, digest, time, name; so that two builds can be told apart, and an image be looked through without booting it."""
     lines = []
-    for folder, folders, files in os.walk("/work/root"):
+    for folder, folders, files in os.walk("/out/root"):
         for name in folders + files:
             file = os.path.join(folder, name)
             info = os.lstat(file)
@@ -110,7 +110,7 @@ def list_contents(path):
                 with open(file, "rb") as f:
                     what = hashlib.file_digest(f, "sha256").hexdigest()
             size = 0 if os.path.isdir(file) else info.st_size
-            lines.append(f"{info.st_mode:o} {info.st_uid}:{info.st_gid} {size} {what} {int(info.st_mtime)} {file[len('/work/root') :]}\n")
+            lines.append(f"{info.st_mode:o} {info.st_uid}:{info.st_gid} {size} {what} {int(info.st_mtime)} {file[len('/out/root') :]}\n")
     with open(path, "w") as f:
         f.writelines(sorted(lines, key=lambda line: line.rsplit(" ", 1)[1]))
 
@@ -140,24 +140,24 @@ def convert(raw, stem, formats, version):
     if "vmdk" not in formats and os.path.exists(vmdk):
         os.remove(vmdk)
     for name in formats:
-        print(f"  {stem}.{name}: {os.stat(f'{stem}.{name}').st_blocks // 2048} MiB".replace("/work/", ""))
+        print(f"  {stem}.{name}: {os.stat(f'{stem}.{name}').st_blocks // 2048} MiB".replace("/out/", ""))
 
 
 def main():
     version, formats = sys.argv[1], sys.argv[2:]
     ids = identifiers(version)
-    stem = f"/work/sallyport-{version}-amd64"
+    stem = f"/out/sallyport-{version}-amd64"
     raw = f"{stem}.raw"
     make_table(raw, ids)
     bios_grub.install(raw, BIOS_BOOT, str(ids["root_fs"]))
     make_esp(raw, ids)
     make_root(raw, ids)
     list_contents(f"{stem}.files")
-    shutil.copyfile("/work/root/vmlinuz", "/work/vmlinuz")
-    shutil.copyfile("/work/root/initrd.img", "/work/initrd")
+    shutil.copyfile("/out/root/vmlinuz", "/out/vmlinuz")
+    shutil.copyfile("/out/root/initrd.img", "/out/initrd")
     convert(raw, stem, formats, version)
     for name in ("core.img", "early.cfg") + (() if "raw" in formats else (os.path.basename(raw),)):
-        os.remove(f"/work/{name}")
+        os.remove(f"/out/{name}")
 
 
 if __name__ == "__main__":

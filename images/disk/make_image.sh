@@ -30,7 +30,7 @@ step() {
 	printf '  %4ds  %s\n' "$SECONDS" "$*"
 }
 
-# Runs a command in the build root; OUT is /work there. The mounts are in a namespace of their own and end with it.
+# Runs a command in the build root; OUT is /out there. The mounts are in a namespace of their own and end with it.
 in_buildroot() {
 	cp -L /etc/resolv.conf /etc/hosts "$out/buildroot/etc/"
 	# shellcheck disable=SC2016
@@ -38,8 +38,8 @@ in_buildroot() {
 		mount --make-rprivate /
 		mount --rbind /dev "$1/dev"
 		mount -t proc proc "$1/proc"
-		mkdir -p "$1/work"
-		mount --bind "$2" "$1/work"
+		mkdir -p "$1/out"
+		mount --bind "$2" "$1/out"
 		root=$1; shift 2
 		exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 TZ=UTC "$@"' sh "$out/buildroot" "$out" SOURCE_DATE_EPOCH="$epoch" "$@" 9>&-
 }
@@ -63,16 +63,16 @@ make_packages() {
 	[ "$digest" = "$(cat "$out/deb/stamp" 2>/dev/null)" ] && return
 	step "packages"
 	rm -f "$out/deb/stamp"
-	in_buildroot /work/deb/sallyport/images/debian/build.sh /work/deb >"$out/deb.log" 2>&1 || { tail -30 "$out/deb.log"; exit 1; }
+	in_buildroot /out/deb/sallyport/images/debian/build.sh /out/deb >"$out/deb.log" 2>&1 || { tail -30 "$out/deb.log"; exit 1; }
 	echo "$digest" >"$out/deb/stamp"
 }
 
 make_buildroot "$@"
 make_packages "$@"
 step "root file system"
-in_buildroot /work/deb/sallyport/images/disk/rootfs.sh "$version" "$mirror" "$security" >"$out/rootfs.log" 2>&1 || { tail -30 "$out/rootfs.log"; exit 1; }
+in_buildroot /out/deb/sallyport/images/disk/rootfs.sh "$version" "$mirror" "$security" >"$out/rootfs.log" 2>&1 || { tail -30 "$out/rootfs.log"; exit 1; }
 step "disk"
 # shellcheck disable=SC2086
-in_buildroot /work/deb/sallyport/images/disk/disk.py "$version" $formats
+in_buildroot /out/deb/sallyport/images/disk/disk.py "$version" $formats
 rm -rf --one-file-system "$out/root"
 step "done"

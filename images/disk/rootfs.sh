@@ -1,16 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Usage (in the build root): rootfs.sh VERSION MIRROR [SECURITY-MIRROR]
-# Makes /work/root, the image's root file system, of Debian's packages (kept in /work/base.tar) and those in /work/deb.
+# Makes /out/root, the image's root file system, of Debian's packages (kept in /out/base.tar) and those in /out/deb.
 set -euo pipefail
 version=$1
 repositories=("deb $2 trixie main")
 [ -z "${3-}" ] || repositories+=("deb $3 trixie-security main")
 here=$(cd "$(dirname "$0")" && pwd)
-root=/work/root
+root=/out/root
 export DEBIAN_FRONTEND=noninteractive
 
-debs=(/work/deb/sallyport_*.deb /work/deb/sallyport-appliance_*.deb)
+debs=(/out/deb/sallyport_*.deb /out/deb/sallyport-appliance_*.deb)
 
 # Names of Debian's packages to install: ours, and the first alternative of what our packages depend on.
 wanted_packages() {
@@ -25,21 +25,21 @@ make_base() {
 	local include want
 	include=$(wanted_packages | sort -u | paste -sd,)
 	want=$(echo "${repositories[*]} $include"; cat "$here"/files/etc/dpkg/dpkg.cfg.d/*)
-	if [ "$want" = "$(cat /work/base.stamp 2>/dev/null)" ] && [ -n "$(find /work/base.tar -mmin -1440 2>/dev/null)" ]; then
+	if [ "$want" = "$(cat /out/base.stamp 2>/dev/null)" ] && [ -n "$(find /out/base.tar -mmin -1440 2>/dev/null)" ]; then
 		return
 	fi
-	rm -f /work/base.stamp
+	rm -f /out/base.stamp
 	mmdebstrap --mode=root --variant=minbase --format=tar --aptopt='APT::Install-Recommends "false"' --include="$include" \
 		--setup-hook="mkdir -p \"\$1\"/etc/dpkg/dpkg.cfg.d && cp $here/files/etc/dpkg/dpkg.cfg.d/* \"\$1\"/etc/dpkg/dpkg.cfg.d/" \
 		--essential-hook="mkdir -p \"\$1\"/etc/initramfs-tools && echo update_initramfs=no >\"\$1\"/etc/initramfs-tools/update-initramfs.conf" \
-		trixie /work/base.tar "${repositories[@]}"
-	echo "$want" >/work/base.stamp
+		trixie /out/base.tar "${repositories[@]}"
+	echo "$want" >/out/base.stamp
 }
 
 make_base
 rm -rf --one-file-system "$root"
 mkdir "$root"
-tar -C "$root" --numeric-owner --xattrs --xattrs-include='*' -xf /work/base.tar
+tar -C "$root" --numeric-owner --xattrs --xattrs-include='*' -xf /out/base.tar
 cp -r "$here/files/." "$root/"
 mkdir -p "$root/boot/grub"
 ids=$(python3 "$here/disk.py" "$version" --ids)
@@ -57,5 +57,5 @@ cp "$here/setup.sh" "$root/tmp/setup.sh"
 chroot "$root" bash /tmp/setup.sh
 umount "$root/proc" "$root/dev"
 rm "$root/usr/sbin/policy-rc.d" "$root/tmp/setup.sh"
-dpkg-query --admindir="$root/var/lib/dpkg" -W >"/work/sallyport-$version-amd64.packages"
+dpkg-query --admindir="$root/var/lib/dpkg" -W >"/out/sallyport-$version-amd64.packages"
 find "$root" -xdev -newermt "@$SOURCE_DATE_EPOCH" -print0 | xargs -0r touch -h -d "@$SOURCE_DATE_EPOCH"

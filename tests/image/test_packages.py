@@ -139,9 +139,9 @@ def test_host_package(chroot):
 
 def test_lintian_finds_nothing(tmp_path):
     """In the build root, with the lintian of the image's release."""
-    script = 'mount --make-rprivate / && mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && mkdir -p "$1/work" && mount --bind "$2" "$1/work" && exec chroot "$1" sh -c "$3"'
+    script = 'mount --make-rprivate / && mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && mkdir -p "$1/out" && mount --bind "$2" "$1/out" && exec chroot "$1" sh -c "$3"'
     done = subprocess.run(
-        ["unshare", "--mount", "sh", "-euc", script, "sh", OUT / "buildroot", OUT, "lintian --fail-on error,warning /work/deb/*.changes"], env=ENV, capture_output=True, text=True
+        ["unshare", "--mount", "sh", "-euc", script, "sh", OUT / "buildroot", OUT, "lintian --fail-on error,warning /out/deb/*.changes"], env=ENV, capture_output=True, text=True
     )
     assert done.returncode == 0 and not re.search(r"^[EW]: ", done.stdout, re.M), done.stdout + done.stderr
 
@@ -160,7 +160,7 @@ def test_programs_are_hardened(tmp_path, program):
 def test_packages_say_nothing_of_the_machine_that_built_them():
     for path in (OUT / "deb").glob("sallyport*.deb"):
         listing = output("dpkg-deb", "-c", path)
-        assert not re.search(r"build/|/work|/home|__pycache__", listing)
+        assert not re.search(r"build/|/out|/home|__pycache__", listing)
         assert {line.split()[1] for line in listing.splitlines()} <= {"root/root"}
 
 
