@@ -152,7 +152,7 @@ static int open_pci(const struct sp_device *device, uint16_t *ethdev, char *why,
 	if (rte_eth_dev_get_port_by_name(device->name, ethdev) == 0)
 		return 0;
 	if (sp_pci_driver(device->name, driver) != 0) {
-		snprintf(why, why_size, "there is no PCI device %s; `lspci -D | grep -i eth` lists them", device->name);
+		snprintf(why, why_size, "there is no PCI network device %s; `lspci -D | grep -i eth` lists them", device->name);
 		return -ENODEV;
 	}
 	if (!sp_pci_driver_lends(driver)) {

@@ -22,7 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ARGS_MAX 128
+#define ARGS_MAX 512 /* as many PCI devices as there may be, and some more */
 
 struct args {
 	char *v[ARGS_MAX + 1];
@@ -166,12 +166,12 @@ static void add_memory(struct args *args, const struct sp_eal_options *options)
 
 static void add_devices(struct args *args, const struct sp_eal_options *options)
 {
-	if (options->n_pci == 0 && !options->pci_all) {
+	if (options->n_pci == 0) {
 		add(args, "--no-pci");
 		add(args, "--iova-mode=va");
 		return;
 	}
-	for (unsigned int i = 0; i < options->n_pci && !options->pci_all; i++)
+	for (unsigned int i = 0; i < options->n_pci; i++)
 		add(args, "-a%s", options->pci[i]);
 }
 

@@ -23,8 +23,7 @@ struct sp_eal_options {
 	bool huge;                   /* huge pages; else ordinary memory, taken lazily */
 	uint32_t memory_mb;          /* without huge pages: all there will be; with them: taken at start, 0: as needed */
 	const char *const *pci;      /* PCI addresses to open */
-	unsigned int n_pci;          /* with 0 and !pci_all, the PCI bus is left alone */
-	bool pci_all;                /* open every PCI device that is bound to a userspace driver */
+	unsigned int n_pci;          /* with 0 the PCI bus is left alone */
 	const unsigned int *workers; /* CPU of worker i, which becomes lcore i + 1 */
 	unsigned int n_workers;
 };

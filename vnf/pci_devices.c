@@ -15,14 +15,29 @@
 #define FNV_OFFSET    UINT64_C(0xcbf29ce484222325)
 #define FNV_PRIME     UINT64_C(0x100000001b3)
 
+static bool is_network(const char *address)
+{
+	char path[320];
+	unsigned int class = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), DEVICES "/%s/class", address);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return false;
+	if (fscanf(file, "%x", &class) != 1)
+		class = 0;
+	fclose(file);
+	return class >> 16 == CLASS_NETWORK;
+}
+
 int sp_pci_driver(const char *address, char driver[SP_PCI_DRIVER_MAX])
 {
 	char path[320], target[PATH_MAX];
 	const char *slash;
 	ssize_t n;
 
-	snprintf(path, sizeof(path), DEVICES "/%s", address);
-	if (access(path, F_OK) != 0)
+	if (!is_network(address))
 		return -ENODEV;
 	snprintf(path, sizeof(path), DEVICES "/%s/driver", address);
 	n = readlink(path, target, sizeof(target) - 1);
@@ -54,22 +69,6 @@ bool sp_pci_has_iommu(void)
 	return n > 0;
 }
 
-static bool is_network(const char *address)
-{
-	char path[320];
-	unsigned int class = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), DEVICES "/%s/class", address);
-	file = fopen(path, "re");
-	if (file == NULL)
-		return false;
-	if (fscanf(file, "%x", &class) != 1)
-		class = 0;
-	fclose(file);
-	return class >> 16 == CLASS_NETWORK;
-}
-
 unsigned int sp_pci_lent(char (*addresses)[SP_PCI_NAME_MAX], unsigned int max)
 {
 	DIR *folder = opendir(DEVICES);
@@ -81,7 +80,7 @@ unsigned int sp_pci_lent(char (*addresses)[SP_PCI_NAME_MAX], unsigned int max)
 
 		if (entry->d_name[0] == '.' || len >= SP_PCI_NAME_MAX)
 			continue;
-		if (sp_pci_driver(entry->d_name, driver) == 0 && sp_pci_driver_lends(driver) && is_network(entry->d_name))
+		if (sp_pci_driver(entry->d_name, driver) == 0 && sp_pci_driver_lends(driver))
 			memcpy(addresses[n++], entry->d_name, len + 1);
 	}
 	if (folder != NULL)

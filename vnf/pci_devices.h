@@ -13,7 +13,7 @@
 #define SP_PCI_DRIVER_MAX  64
 #define SP_PCI_DEVICES_MAX 256 /* that a listing has at most */
 
-/* The kernel driver that holds the device, "" when none does, into driver. -ENODEV: there is no such device. */
+/* The kernel driver that holds the network device, "" when none does, into driver. -ENODEV: there is no network device of this address. */
 int sp_pci_driver(const char *address, char driver[SP_PCI_DRIVER_MAX]);
 
 /* Whether DPDK can open what this driver holds: one that lends devices (vfio-pci, uio), or one beside which DPDK works. */

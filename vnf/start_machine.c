@@ -14,9 +14,12 @@
 #include "vnf/commands.h"
 #include "vnf/eal.h"
 #include "vnf/harden.h"
+#include "vnf/pci_devices.h"
 #include "vnf/port_events.h"
 #include "vnf/signals.h"
 #include "vnf/start.h"
+
+#define PCI_HOST_BRIDGE "0000:00:00.0"
 
 #define POLLING_MS 2000 /* that workers get for their first poll before the start is called over */
 
@@ -100,21 +103,48 @@ static int choose_memory(struct sp_start *start, struct sp_eal_options *options,
 	return check_ordinary(start, options->memory_mb);
 }
 
+struct pci_list {
+	const char *address[SP_PORTS_MAX + SP_PCI_DEVICES_MAX];
+	unsigned int n;
+	char lent[SP_PCI_DEVICES_MAX][SP_PCI_NAME_MAX];
+};
+
+/*
+ * The devices that the ports name. Where one is named by MAC, all that can be opened, which decides with what addresses they work; and
+ * when there are none, one that no driver of DPDK takes, so that the bus is there for those that come.
+ */
+static void choose_pci(const struct sp_config *config, struct pci_list *list)
+{
+	unsigned int n_lent;
+	bool by_mac = false;
+
+	list->n = 0;
+	for (unsigned int i = 0; i < config->n_ports; i++) {
+		if (config->ports[i].device.kind == SP_DEVICE_PCI)
+			list->address[list->n++] = config->ports[i].device.name;
+		by_mac |= config->ports[i].device.kind == SP_DEVICE_MAC;
+	}
+	if (!by_mac)
+		return;
+	n_lent = sp_pci_lent(list->lent, SP_PCI_DEVICES_MAX);
+	for (unsigned int i = 0; i < n_lent; i++)
+		list->address[list->n++] = list->lent[i];
+	if (list->n == 0)
+		list->address[list->n++] = PCI_HOST_BRIDGE;
+}
+
 int sp_start_eal(struct sp_start *start)
 {
 	const struct sp_config *config = start->config;
 	struct sp_eal_options options = {.workers = start->workers, .n_workers = start->n_workers};
 	size_t n_rules = RTE_MAX(start->policy->n_rules, start->rule_lines);
 	uint32_t need_mb = sp_launch_need_mb(config, start->n_workers, RTE_MIN(n_rules, (size_t)SP_RULES_MAX));
-	const char *pci[SP_PORTS_MAX];
+	struct pci_list list;
 	char why[SP_WHY_MAX];
 
-	for (unsigned int i = 0; i < config->n_ports; i++) {
-		if (config->ports[i].device.kind == SP_DEVICE_PCI)
-			pci[options.n_pci++] = config->ports[i].device.name;
-		options.pci_all |= config->ports[i].device.kind == SP_DEVICE_MAC;
-	}
-	options.pci = pci;
+	choose_pci(config, &list);
+	options.pci = list.address;
+	options.n_pci = list.n;
 	if (choose_memory(start, &options, need_mb) != SP_EXIT_GOOD)
 		return SP_EXIT_UNRUN;
 	if (sp_eal_start(&options, why, sizeof(why)) != 0)

@@ -189,8 +189,8 @@ def system_checks(machine, table):
     table.row("no unit failed", text.strip() in ("running", "starting"), text)
     code, text = run("sudo grep -H . /etc/shadow | grep -vE ':[!*]+[^:]*:' ; ls /etc/ssh/ssh_host_*_key")
     table.row("no account has a password; host keys were made here", "shadow" not in text and "ssh_host_ed25519_key" in text, text)
-    code, text = run("journalctl --no-pager -b -p err -q | grep -vE ' kernel: |sallyport.*: (EAL: |eth_[a-z_]*\\(\\): )' | head -5")
-    table.row("no errors in the journal, but for DPDK on devices that are not for it", not text.strip(), text)
+    code, text = run("journalctl --no-pager -b -p err -q | grep -v ' kernel: ' | head -5")
+    table.row("no errors in the journal", not text.strip(), text)
     code, text = run("resolvectl --no-pager status 2>/dev/null | grep -c 'DNS Servers'; ip rule show | grep -c 'lookup mgmt\\|lookup 1001'")
     table.row("names, time and updates go by management", text.split()[-1:] >= ["3"], text)
 
@@ -287,6 +287,8 @@ def update(lab, machine, table):
     table.row("configuration and rules are as before", before == after, after)
     ready = wait_for(lambda: machine.get("/v1/status").get("ready"), 60, 1)
     table.row("the firewall runs again, under the same rules", ready and machine.rule_ids() == [30], machine.get("/v1/status"))
+    code, text = machine.ssh("sudo dpkg -r --force-depends sallyport </dev/null 2>&1; systemctl is-active sallyport; ls /etc/sallyport", 120)
+    table.row("a package that is removed stops its firewall and leaves the configuration", "inactive" in text.split() and "sallyport.conf" in text, text)
 
 
 def good(lab):
@@ -392,7 +394,7 @@ def broken_seed(lab):
     table = lab.table
     table.part("a seed whose user-data is no YAML")
     with lab.boot("broken", prompt, seed=lab.nocloud("#cloud-config\nssh_authorized_keys: [ \n  - : nonsense {\n\twrite_files\n")) as machine:
-        says(table, machine, "the seed does not read", r"(?i)seed: .*(yaml|parse|load)", r"(?i)no SSH key", motd=False)
+        says(table, machine, "the seed does not read", r"(?i)cloud-init: .*pars", r"(?i)no SSH key", motd=False)
         silent(machine, table)
 
 

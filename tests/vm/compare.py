@@ -21,10 +21,9 @@ from scapy.layers.l2 import Ether  # noqa: E402
 from scapy.packet import Raw  # noqa: E402
 
 from firewall import Firewall  # noqa: E402
-from vm import Vm, VmLost  # noqa: E402
+from vm import Vm, VmLost, start_machine  # noqa: E402
 
 RUN_SECONDS = 300
-START_TRIES = 3
 PACKETS, FLOWS, PAYLOAD = 20000, 64, 22  # 64-byte frames on a cable
 PACED = 1000  # packets a second of the second load
 PACED_PACKETS = 5000
@@ -298,16 +297,6 @@ def run_case(vm, program, case):
         forwarder.stop()
 
 
-def start_machine(image, console):
-    for attempt in range(1, START_TRIES + 1):
-        vm = CompareVm(image, console, ("igb", "igb", VIRTIO, VIRTIO))
-        try:
-            return vm.__enter__()
-        except VmLost as error:
-            print(f"bench-vm: start {attempt} of {START_TRIES} failed: {error}", flush=True)
-    return None
-
-
 def too_late(*_):
     raise TimeoutError(f"not done after {RUN_SECONDS} s")
 
@@ -331,7 +320,8 @@ def main():
     options.add_argument("--out", required=True, help="folder for vm.md and vm.json")
     options.add_argument("--cases", default=",".join(CASES), help="of %(default)s, those to run")
     args = options.parse_args()
-    vm = start_machine(args.image, os.path.join(os.path.abspath(args.image), "console.log"))
+    console = os.path.join(os.path.abspath(args.image), "console.log")
+    vm = start_machine(lambda: CompareVm(args.image, console, ("igb", "igb", VIRTIO, VIRTIO)), "bench-vm")
     if vm is None:
         return 1
     signal.signal(signal.SIGALRM, too_late)

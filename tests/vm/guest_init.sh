@@ -55,12 +55,6 @@ bind_vfio "$OTHER1"
 echo 400 >/proc/sys/vm/nr_hugepages
 mount -t hugetlbfs hugetlbfs /dev/hugepages
 
-# Kept open from here on: what arrives while nobody has it open is lost.
-exec 3<>/dev/ttyS1
-stty raw -echo <&3
-echo "guest: up, $n PFs" >&3
-while read -r tag line <&3; do
-	(eval "$line") </dev/null >&3 2>&1
-	echo "$tag $?" >&3
-done
+# shellcheck source=tests/vm/answer.sh
+. /lib/answer.sh
 poweroff -f

@@ -4,7 +4,7 @@
 
 image.py kernel DIR           unpacks a Debian kernel and the modules that the VM needs into DIR
 image.py initrd DIR PROGRAM…  packs DIR/initrd: busybox, ip, curl, nft and the programs with their shared libraries, modules, guest_init.sh,
-                         and the configurations and rules that stand here
+                         answer.sh, and the configurations and rules that stand here
 """
 import glob
 import lzma
@@ -136,6 +136,7 @@ def make_initrd(out, programs):
         for folder in ("proc", "sys", "tmp", "run", "etc"):
             archive.add(folder, stat.S_IFDIR | 0o755)
         archive.file_at("init", os.path.join(HERE, "guest_init.sh"))
+        archive.file_at("lib/answer.sh", os.path.join(HERE, "answer.sh"), 0o644)
         archive.program("bin/busybox", os.path.realpath(shutil.which("busybox")))
         for applet in APPLETS:
             archive.link(f"bin/{applet}", "busybox")

@@ -19,10 +19,9 @@ import events_part  # noqa: E402
 import route_part  # noqa: E402
 import wire_part  # noqa: E402
 from report import Table  # noqa: E402
-from vm import Vm, VmLost  # noqa: E402
+from vm import Vm, VmLost, start_machine  # noqa: E402
 
 RUN_SECONDS = 600  # all checks together, far more than they take
-START_TRIES = 3  # of the machine; what was tested once is never tried again
 PARTS = ("wire", "route", "events", "memory")
 
 
@@ -98,17 +97,6 @@ def check_all(vm, table, parts):
         isolation(vm, table)
 
 
-def start_machine(image, console):
-    """The machine, up. It is started again when it does not come up; every such failure is told."""
-    for attempt in range(1, START_TRIES + 1):
-        vm = Vm(image, console)
-        try:
-            return vm.__enter__()
-        except VmLost as error:
-            print(f"test-vm: start {attempt} of {START_TRIES} failed: {error}", flush=True)
-    return None
-
-
 def too_late(*_):
     raise TimeoutError(f"the checks were not done after {RUN_SECONDS} s")
 
@@ -120,7 +108,7 @@ def main():
     args = options.parse_args()
     began = time.monotonic()
     console = os.path.join(os.path.abspath(args.image), "console.log")
-    vm = start_machine(args.image, console)
+    vm = start_machine(lambda: Vm(args.image, console), "test-vm")
     if vm is None:
         print("0 passed, 1 failed")
         return 1

@@ -27,7 +27,7 @@ $(VM_OUT)/kernel: tests/vm/image.py tests/vm/newer_apt.sh
 	@mkdir -p $(@D)
 	@$(PYTHON) -B tests/vm/image.py kernel $(VM_OUT)
 
-$(VM_OUT)/initrd: $(VM_OUT)/kernel $(VM_PROGRAMS) tests/vm/guest_init.sh $(wildcard tests/vm/*.conf tests/vm/*.rules tests/vm/*.nft)
+$(VM_OUT)/initrd: $(VM_OUT)/kernel $(VM_PROGRAMS) tests/vm/guest_init.sh tests/vm/answer.sh $(wildcard tests/vm/*.conf tests/vm/*.rules tests/vm/*.nft)
 	@$(PYTHON) -B tests/vm/image.py initrd $(VM_OUT) $(VM_PROGRAMS)
 
 test-vm-one: deps-vm build ## Sallyport on real virtual functions behind an IOMMU, in a VM of its own; two minutes
@@ -55,7 +55,7 @@ test-vm-boot: deps-vm image ## the image boots from good seeds and bad ones, and
 # --- nested: a hypervisor in a VM makes VFs with sallyport-vf and gives them to the image -----------------------------------------
 NESTED_PACKAGES := debian-archive-keyring e2fsprogs mmdebstrap openssh-client xorriso
 HYPERVISOR := $(VM_OUT)/hypervisor
-HYPERVISOR_FILES := $(addprefix tests/vm/hypervisor/,build.py line.sh line.service initrd_init.sh guest_init.sh)
+HYPERVISOR_FILES := tests/vm/answer.sh $(addprefix tests/vm/hypervisor/,build.py line.sh line.service initrd_init.sh guest_init.sh)
 
 $(HYPERVISOR)/system: tests/vm/hypervisor/packages
 	@$(AS_ROOT) $(PYTHON) -B tests/vm/hypervisor/build.py system $(HYPERVISOR)

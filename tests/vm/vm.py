@@ -22,6 +22,7 @@ import time
 
 from hosts import tag_of
 
+START_TRIES = 3  # of a machine; what was tested once is never tried again
 MEMORY_MB = 2048  # with 3 GB and more the VFs' registers are misplaced
 
 
@@ -223,3 +224,13 @@ class Vm:
         for wire in self.wires:
             wire.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def start_machine(make, who):
+    """A machine that `make` makes, up. It is made anew when it does not come up, and every such failure is told; None at last."""
+    for attempt in range(1, START_TRIES + 1):
+        try:
+            return make().__enter__()
+        except VmLost as error:
+            print(f"{who}: start {attempt} of {START_TRIES} failed: {error}", flush=True)
+    return None

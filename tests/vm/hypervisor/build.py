@@ -31,6 +31,7 @@ HOST_TOOL = os.path.join(TREE, "images", "host", "sallyport-vf")
 # What goes onto the disk beside the packages: (source, path there, mode)
 FILES = (
     (os.path.join(HERE, "line.sh"), "usr/local/sbin/line", 0o755),
+    (os.path.join(os.path.dirname(HERE), "answer.sh"), "usr/local/lib/answer.sh", 0o644),
     (os.path.join(HERE, "line.service"), "etc/systemd/system/line.service", 0o644),
     (HOST_TOOL, "usr/sbin/sallyport-vf", 0o755),
 )
