@@ -37,6 +37,8 @@ enum sp_port_state {
 
 #define SP_PORT_MACS_MAX 8 /* besides its own */
 
+#define SP_PORT_WARNINGS 16 /* that are remembered; a device has fewer to give cause for */
+
 /* How a port's device spreads packets over its rx queues (vnf/rss.h). */
 enum sp_rss {
 	SP_RSS_NONE,       /* it does not: one queue, or not by a hash that is known */
@@ -81,8 +83,10 @@ struct sp_port {
 						 thread */
 	bool filters_vlans;                   /* its device lets no VLAN in but those asked for, and the one that its PF keeps it in */
 	uint64_t vlans[4096 / 64];            /* asked for; bit of the VLAN id */
-	uint32_t starts;                      /* times that its device was started; control thread */
+	uint32_t starts;                      /* times that its device was started; the control thread adds while the port is paused */
 	uint32_t rss;                         /* enum sp_rss; relaxed */
+	uint32_t warnings[SP_PORT_WARNINGS];  /* hashes of those that were given; control thread */
+	uint32_t next_warning;                /* and where the next goes */
 };
 
 /* Whether a tag that the device took off is one that frames here may have. */

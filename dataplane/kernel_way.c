@@ -66,21 +66,7 @@ void sp_kernel_send_up(struct sp_worker *worker, uint16_t link, struct rte_mbuf 
 
 unsigned int sp_kernel_poll(struct sp_worker *worker)
 {
-	const struct sp_dataplane *dataplane = worker->dataplane;
-	struct rte_mbuf *mbufs[SP_BURST_MAX];
-	unsigned int n = rte_ring_sc_dequeue_burst(dataplane->routing->from_kernel, (void **)mbufs, SP_BURST_MAX, NULL), start = 0;
-
-	sp_count(&worker->stats.from_kernel, n);
-	for (unsigned int i = 1; i <= n; i++) {
-		if (i < n && mbufs[i]->port == mbufs[start]->port)
-			continue;
-		memcpy(worker->burst.mbuf, &mbufs[start], (i - start) * sizeof(mbufs[0]));
-		worker->burst.n = i - start;
-		sp_burst_measure(&worker->burst);
-		sp_worker_burst(worker, &dataplane->kernel_ports[mbufs[start]->port], 0);
-		start = i;
-	}
-	return n;
+	return sp_worker_take(worker, worker->dataplane->routing->from_kernel, &worker->stats.from_kernel, false);
 }
 
 int sp_kernel_ports_make(struct sp_dataplane *dataplane)

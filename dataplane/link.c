@@ -156,7 +156,7 @@ static bool bring_together(struct rte_mbuf *mbuf, const struct sp_packet *packet
 }
 
 /* Whether an interface of Linux on the port's TAPs has this address of its own (macvlan, as VRRP's virtual router). */
-static bool is_another_of_ours(const struct sp_port *port, uint64_t mac)
+static __rte_noinline bool is_another_of_ours(const struct sp_port *port, uint64_t mac)
 {
 	for (unsigned int i = 0; i < SP_PORT_MACS_MAX; i++)
 		if (sp_mac_load(&port->more_macs[i]) == mac)

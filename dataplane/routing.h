@@ -139,7 +139,7 @@ struct sp_routing {
 	struct sp_link links[SP_LINKS_MAX];
 	unsigned int n_links;
 	struct rte_ring *to_kernel;   /* mbufs, mbuf->port = link; workers in, kernel thread out */
-	struct rte_ring *from_kernel; /* the same way back, for worker 0 */
+	struct rte_ring *from_kernel; /* the way back, for worker 0; mbuf->port = SP_PORTS_MAX + link, the way of the link's kernel port */
 	struct rte_ring *resolve;     /* elements of struct sp_resolve; workers in, kernel thread out */
 	struct sp_route_config config;
 	struct sp_routing_private *writer; /* the kernel thread's (routing.c) */

@@ -47,6 +47,7 @@ void sp_rss_sample(struct sp_worker *worker, const struct sp_port *port, uint16_
 		samples->v[n] = sample_of(&burst->packet[i], burst->mbuf[i]);
 		samples->v[n].port = port->index;
 		samples->v[n].queue = queue;
+		samples->v[n].starts = port->starts;
 		__atomic_store_n(&samples->n, n + 1, __ATOMIC_RELEASE);
 		return;
 	}

@@ -23,6 +23,7 @@ struct sp_rss_sample {
 	uint8_t src[16], dst[16]; /* IPv4: the first four bytes */
 	rte_be16_t sport, dport;
 	uint32_t hash;
+	uint32_t starts; /* of the port, then */
 };
 
 struct sp_rss_samples {

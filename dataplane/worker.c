@@ -177,21 +177,21 @@ static unsigned int poll_ports(struct sp_worker *worker)
 	return handled;
 }
 
-/* Takes one burst from another worker's ring; runs of packets from the same port go through the stages together. */
-static unsigned int take_handover(struct sp_worker *worker, struct rte_ring *ring)
+unsigned int sp_worker_take(struct sp_worker *worker, struct rte_ring *ring, uint64_t *counter, bool handed)
 {
-	const struct sp_dataplane *dataplane = worker->dataplane;
 	struct rte_mbuf *mbufs[SP_BURST_MAX];
 	unsigned int n = rte_ring_sc_dequeue_burst(ring, (void **)mbufs, SP_BURST_MAX, NULL), start = 0;
 
-	sp_count(&worker->stats.handed_in, n);
+	sp_count(counter, n);
 	for (unsigned int i = 1; i <= n; i++) {
-		if (i < n && mbufs[i]->port == mbufs[start]->port)
+		const uint16_t way = mbufs[start]->port;
+
+		if (i < n && mbufs[i]->port == way)
 			continue;
 		memcpy(worker->burst.mbuf, &mbufs[start], (i - start) * sizeof(mbufs[0]));
 		worker->burst.n = i - start;
 		sp_burst_measure(&worker->burst);
-		sp_worker_burst(worker, sp_way_port(dataplane, mbufs[start]->port & ~SP_WAY_ON), mbufs[start]->port & SP_WAY_ON ? 2 : 1);
+		sp_worker_burst(worker, sp_way_port(worker->dataplane, way & ~SP_WAY_ON), !handed ? 0 : way & SP_WAY_ON ? 2 : 1);
 		start = i;
 	}
 	return n;
@@ -207,7 +207,7 @@ static unsigned int poll_handover(struct sp_worker *worker)
 		unsigned int n = SP_BURST_MAX;
 
 		for (unsigned int b = 0; from != worker->index && b < dataplane->n_ports && n == SP_BURST_MAX; b++) {
-			n = take_handover(worker, worker->handover[from]);
+			n = sp_worker_take(worker, worker->handover[from], &worker->stats.handed_in, true);
 			handled += n;
 		}
 	}

@@ -94,4 +94,10 @@ unsigned int sp_worker_turn(struct sp_worker *worker, uint64_t now, uint32_t now
  */
 void sp_worker_burst(struct sp_worker *worker, const struct sp_port *port, unsigned int hops);
 
+/*
+ * Takes one burst out of a ring whose mbufs tell by mbuf->port which way they came (dataplane.h), and carries it through the stages, runs
+ * from the same port together. `handed`: another worker put them there. Adds to `counter`, and returns, how many.
+ */
+unsigned int sp_worker_take(struct sp_worker *worker, struct rte_ring *ring, uint64_t *counter, bool handed);
+
 #endif

@@ -5,9 +5,10 @@
  * connection is suspended. The two threads are one to the rest: what they do for a request they do under the API's lock. A job, and the
  * call it is part of, belongs to the control thread between submit and done.
  *
- * A certificate is replaced by a second daemon on the same listening socket; the first one serves its connections to their end.
+ * Each handshake asks for the certificate, so a new one needs no new daemon. Whoever connects has ADMIT_MS to have a request admitted; a
+ * body and the next request have a bound too, so that no connection is held by drips.
  */
-#define _GNU_SOURCE /* strcasestr, struct ucred */
+#define _GNU_SOURCE /* strcasestr, struct ucred, explicit_bzero */
 #include "mgmt/api.h"
 
 #include <errno.h>
@@ -22,6 +23,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "mgmt/api_connections.h"
 #include "mgmt/api_tls.h"
 #include "mgmt/problem.h"
 #include "mgmt/res.h"
@@ -31,7 +33,8 @@
 
 #define CONNECTION_MEMORY_BYTES 32768        /* headers of one request fit in less */
 #define HEADER_SEC              3            /* a connection that has not sent a request, and says nothing for this long, is closed */
-#define IDLE_SEC                10           /* one that has */
+#define IDLE_SEC                10           /* one that has, and was admitted */
+#define ADMIT_MS                10000        /* from the connection's start, or the last answer, to a request that is admitted */
 #define REQUEST_MS              60000        /* a body must arrive within this, however steadily it drips */
 #define BODIES_BYTES            (192u << 20) /* of all requests together */
 #define BODY_FIRST_BYTES        (16u << 10)  /* a body's buffer starts here and doubles */
@@ -40,18 +43,26 @@
 #define DRAIN_BYTES             (16u << 10)
 #define WASTE_BYTES             (SP_SCAN_SIZE_MAX) /* read and thrown away of a body that is too large, so that its sender reads the answer */
 
-#define TLS_CONNECTIONS        64 /* whoever has no token may hold these, and no more */
-#define TLS_CONNECTIONS_PER_IP 16
-#define TLS_PRIORITIES         "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
-#define TLS_FORMER_MAX         4 /* daemons with former certificates that still have connections */
+#define TLS_CONNECTIONS          64 /* whoever has no token may hold these, and no more */
+#define TLS_CONNECTIONS_PER_HOST 16 /* an IPv4 address, or a /64 */
+#define TLS_PRIORITIES           "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+#define WHY_SIZE                 320
+
+struct listener {
+	struct sp_api *api;
+	bool tls;                  /* requests need a token */
+	struct MHD_Daemon *daemon; /* control thread */
+};
 
 struct sp_api {
 	struct sp_mgmt *mgmt;
 	struct sp_socket sock;
-	struct sp_tls tls;                                               /* fd -1: not asked for; tokens under the lock */
-	struct MHD_Daemon *daemon, *tls_daemon, *former[TLS_FORMER_MAX]; /* control thread */
-	pthread_mutex_t lock;
-	size_t bodies_bytes; /* under the lock */
+	struct listener local, remote;
+	pthread_mutex_t lock; /* of all that follows */
+	struct sp_tls tls;    /* config.listen NULL: not asked for; the control thread alone changes it, and its configuration does not */
+	struct sp_connection *connections;
+	size_t bodies_bytes;
+	char why[SP_DEGRADED_COUNT][WHY_SIZE];
 };
 
 static const struct sp_route routes[] = {
@@ -76,7 +87,7 @@ static const struct sp_route routes[] = {
 		.method = "DELETE",
 		.handle = sp_res_sessions_delete,
 		.params = {"ip", "port", "proto", "rule", "state", "zone", "all"}},
-	{.path = "/v1/explain", .method = "POST", .handle = sp_res_explain, .body_max = EXPLAIN_BYTES},
+	{.path = "/v1/explain", .method = "POST", .asks = true, .handle = sp_res_explain, .body_max = EXPLAIN_BYTES},
 	{.path = "/v1/events", .method = "GET", .handle = sp_res_events, .params = {"type", "rule", "ip"}},
 	{.path = "/v1/drops", .method = "GET", .handle = sp_res_drops, .params = {"ip", "port", "reason"}},
 	{.path = "/v1/captures", .method = "GET", .handle = sp_res_captures},
@@ -146,7 +157,7 @@ static struct sp_peer remote_peer(const struct sp_call *call)
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	struct sp_peer peer = {.known = true, .remote = true};
 
-	snprintf(peer.token, sizeof(peer.token), "%s", call->token);
+	snprintf(peer.token, sizeof(peer.token), "%s", call->link->token.name);
 	if (info != NULL && info->client_addr != NULL)
 		(void)getnameinfo(info->client_addr,
 			info->client_addr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in), peer.address,
@@ -160,7 +171,7 @@ struct sp_peer sp_call_peer(const struct sp_call *call)
 	struct ucred credentials;
 	socklen_t size = sizeof(credentials);
 
-	if (call->tls)
+	if (call->link->has_token)
 		return remote_peer(call);
 	if (info == NULL || getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
 		return (struct sp_peer){0};
@@ -328,40 +339,52 @@ static void check_body(struct sp_call *call)
 }
 
 /* Over TLS, before anything else is told: who has no token learns nothing of paths. */
-static bool admit(const struct sp_api *api, struct sp_call *call, const char *method)
+static bool admit(const struct listener *listener, struct sp_call *call)
 {
-	const struct sp_tls_token *token;
+	struct sp_connection *link = call->link;
 
-	if (!call->tls)
-		return true;
-	token = sp_tls_admits(&api->tls, sp_call_header(call, MHD_HTTP_HEADER_AUTHORIZATION));
-	if (token == NULL) {
-		sp_problem(&call->reply, 401, "no-token", "send a token of the API: Authorization: Bearer TOKEN");
-		call->reply.authenticate = true;
-		return false;
+	if (listener->tls) {
+		const struct sp_tls_token *token = sp_tls_admits(&listener->api->tls, sp_call_header(call, MHD_HTTP_HEADER_AUTHORIZATION));
+
+		if (token == NULL) {
+			sp_problem(&call->reply, 401, "no-token", "send a token of the API: Authorization: Bearer TOKEN");
+			call->reply.authenticate = true;
+			return false;
+		}
+		link->token = *token;
+		link->has_token = true;
 	}
-	snprintf(call->token, sizeof(call->token), "%s", token->name);
-	if (token->write || strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)
+	link->end_ms = call->started_ms + REQUEST_MS;
+	(void)MHD_set_connection_option(call->connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned int)IDLE_SEC);
+	return true;
+}
+
+/* Whether the token may do what the route does. */
+static bool permit(struct sp_call *call)
+{
+	const struct sp_connection *link = call->link;
+
+	if (!link->has_token || link->token.write || call->route->asks || strcmp(call->route->method, "GET") == 0)
 		return true;
 	sp_problem(&call->reply, 403, "read-only-token", "the token %s may only read: use one whose line in api.tokens says write",
-		token->name);
+		link->token.name);
 	return false;
 }
 
 /* Fills call->reply when the request can be refused without its body. */
-static void judge(const struct sp_api *api, struct sp_call *call, const char *path, const char *method)
+static void judge(const struct listener *listener, struct sp_call *call, const char *path, const char *method)
 {
 	struct param_check check = {.call = call};
 
 	call->judged = true;
-	if (!admit(api, call, method))
+	if (!admit(listener, call))
 		return;
 	if (call->bad_uri) {
 		sp_problem(&call->reply, 400, "bad-request", "the address contains a NUL");
 		return;
 	}
 	find_route(call, path, method);
-	if (call->route == NULL)
+	if (call->route == NULL || !permit(call))
 		return;
 	MHD_get_connection_values_n(call->connection, MHD_GET_ARGUMENT_KIND, check_param, &check);
 	if (call->reply.status == 0)
@@ -435,8 +458,10 @@ static enum MHD_Result send_reply(struct sp_call *call)
 	}
 	if (reply->allow[0] != '\0')
 		add_header(response, MHD_HTTP_HEADER_ALLOW, reply->allow);
-	if (reply->authenticate)
+	if (reply->authenticate) {
 		add_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"sallyport\"");
+		add_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+	}
 	if (reply->retry_after != 0) {
 		snprintf(number, sizeof(number), "%u", reply->retry_after);
 		add_header(response, MHD_HTTP_HEADER_RETRY_AFTER, number);
@@ -490,6 +515,7 @@ static void submit(struct sp_call *call)
 
 static enum MHD_Result dispatch(struct sp_call *call)
 {
+	call->link->end_ms = SP_CONNECTION_NO_END;
 	if (call->too_large) {
 		refuse_size(call);
 	} else if (call->no_memory) {
@@ -509,9 +535,11 @@ static enum MHD_Result dispatch(struct sp_call *call)
 	return send_reply(call);
 }
 
-static enum MHD_Result serve(struct sp_api *api, struct sp_call *call, struct MHD_Connection *connection, const char *url,
+static enum MHD_Result serve(const struct listener *listener, struct sp_call *call, struct MHD_Connection *connection, const char *url,
 	const char *method, const char *upload_data, size_t *upload_data_size)
 {
+	if (call->link->cut)
+		return MHD_NO;
 	if (call->waiting) {
 		sp_reply_clear(&call->reply);
 		call->reply = call->job.reply;
@@ -520,12 +548,11 @@ static enum MHD_Result serve(struct sp_api *api, struct sp_call *call, struct MH
 	}
 	if (!call->judged) {
 		call->connection = connection;
-		(void)MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned int)IDLE_SEC);
-		judge(api, call, url, method);
+		judge(listener, call, url, method);
 		return call->reply.status != 0 ? send_reply(call) : MHD_YES;
 	}
 	if (*upload_data_size != 0) {
-		enum MHD_Result result = collect(api, call, upload_data, *upload_data_size);
+		enum MHD_Result result = collect(listener->api, call, upload_data, *upload_data_size);
 
 		*upload_data_size = 0;
 		return result;
@@ -536,38 +563,46 @@ static enum MHD_Result serve(struct sp_api *api, struct sp_call *call, struct MH
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
 	const char *version, const char *upload_data, size_t *upload_data_size, void **request)
 {
-	struct sp_api *api = context;
+	struct listener *listener = context;
 	enum MHD_Result result;
 
 	(void)version;
 	if (*request == NULL) /* on_uri had no memory */
 		return MHD_NO;
-	pthread_mutex_lock(&api->lock);
-	result = serve(api, *request, connection, url, method, upload_data, upload_data_size);
-	pthread_mutex_unlock(&api->lock);
+	pthread_mutex_lock(&listener->api->lock);
+	result = serve(listener, *request, connection, url, method, upload_data, upload_data_size);
+	pthread_mutex_unlock(&listener->api->lock);
 	return result;
+}
+
+static struct sp_connection *link_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info != NULL ? info->socket_context : NULL;
 }
 
 /* First sight of a request: the raw address, before `%00` in it cuts a string. */
 static void *on_uri(void *context, const char *uri, struct MHD_Connection *connection)
 {
-	struct sp_api *api = context;
-	struct sp_call *call = calloc(1, sizeof(*call));
+	const struct listener *listener = context;
+	struct sp_connection *link = link_of(connection);
+	struct sp_call *call = link != NULL ? calloc(1, sizeof(*call)) : NULL;
 
 	if (call == NULL)
 		return NULL;
-	call->mgmt = api->mgmt;
+	call->mgmt = listener->api->mgmt;
 	call->connection = connection;
+	call->link = link;
 	call->argument = "";
 	call->started_ms = now_ms();
 	call->bad_uri = strstr(uri, "%00") != NULL;
-	call->tls = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION) != NULL;
 	return call;
 }
 
 static void on_completed(void *context, struct MHD_Connection *connection, void **request, enum MHD_RequestTerminationCode code)
 {
-	struct sp_api *api = context;
+	struct sp_api *api = ((struct listener *)context)->api;
 	struct sp_call *call = *request;
 
 	(void)connection;
@@ -576,6 +611,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 		return;
 	pthread_mutex_lock(&api->lock);
 	api->bodies_bytes -= call->capacity;
+	call->link->end_ms = now_ms() + ADMIT_MS;
 	pthread_mutex_unlock(&api->lock);
 	sp_reply_clear(&call->reply);
 	sp_reply_clear(&call->job.reply);
@@ -584,132 +620,250 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 	*request = NULL;
 }
 
+/* --- connections -------------------------------------------------------------------------------------------------------------- */
+
+static enum MHD_Result on_accept(void *context, const struct sockaddr *from, socklen_t size)
+{
+	struct listener *listener = context;
+	struct sp_api *api = listener->api;
+	unsigned int n;
+
+	(void)size;
+	if (!listener->tls)
+		return MHD_YES;
+	pthread_mutex_lock(&api->lock);
+	n = sp_connections_from(api->connections, from);
+	pthread_mutex_unlock(&api->lock);
+	return n < TLS_CONNECTIONS_PER_HOST ? MHD_YES : MHD_NO;
+}
+
+static void begin_connection(struct listener *listener, struct MHD_Connection *connection, void **link)
+{
+	struct sp_api *api = listener->api;
+	const int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	const union MHD_ConnectionInfo *from = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const int64_t now = now_ms();
+
+	if (listener->tls) /* for show_certificate */
+		gnutls_session_set_ptr(MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session, listener);
+	pthread_mutex_lock(&api->lock);
+	sp_connections_expire(api->connections, now);
+	*link = sp_connection_add(&api->connections, fd, from != NULL ? from->client_addr : NULL, now + ADMIT_MS);
+	pthread_mutex_unlock(&api->lock);
+	if (*link == NULL)
+		(void)shutdown(fd, SHUT_RDWR);
+}
+
+/* libmicrohttpd tells of the end before it closes the descriptor. */
+static void on_connection(void *context, struct MHD_Connection *connection, void **link, enum MHD_ConnectionNotificationCode code)
+{
+	struct listener *listener = context;
+
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		begin_connection(listener, connection, link);
+		return;
+	}
+	if (*link == NULL)
+		return;
+	pthread_mutex_lock(&listener->api->lock);
+	sp_connection_remove(&listener->api->connections, *link);
+	pthread_mutex_unlock(&listener->api->lock);
+	*link = NULL;
+}
+
+static int show_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **chain, unsigned int *length,
+	gnutls_ocsp_data_st **ocsp, unsigned int *ocsp_length, gnutls_privkey_t *key, unsigned int *flags)
+{
+	const struct listener *listener = gnutls_session_get_ptr(session);
+	struct sp_api *api = listener->api;
+	int rc;
+
+	(void)info;
+	pthread_mutex_lock(&api->lock);
+	rc = sp_tls_show(&api->tls, chain, length, key);
+	pthread_mutex_unlock(&api->lock);
+	*ocsp = NULL;
+	*ocsp_length = 0;
+	*flags = GNUTLS_CERT_RETR_DEINIT_ALL;
+	return rc;
+}
+
+void sp_api_tick(struct sp_api *api)
+{
+	if (pthread_mutex_trylock(&api->lock) != 0) /* a request has it: the next tick will do */
+		return;
+	sp_connections_expire(api->connections, now_ms());
+	pthread_mutex_unlock(&api->lock);
+}
+
 /* --- life --------------------------------------------------------------------------------------------------------------------- */
 
-/* The threads inherit a mask that leaves every signal to the control thread. */
-static struct MHD_Daemon *start_daemon(struct sp_api *api, bool tls)
+/* The threads inherit a mask that leaves every signal to the control thread. 0 or -errno. */
+static int start_daemon(struct listener *listener, int fd)
 {
-	const struct MHD_OptionItem tls_options[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, api->tls.certificate},
-		{MHD_OPTION_HTTPS_MEM_KEY, 0, api->tls.key}, {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
-		{MHD_OPTION_PER_IP_CONNECTION_LIMIT, TLS_CONNECTIONS_PER_IP, NULL}, {MHD_OPTION_END, 0, NULL}};
-	const struct MHD_OptionItem no_options[] = {{MHD_OPTION_END, 0, NULL}};
+	const bool tls = listener->tls;
 	unsigned int flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | (tls ? MHD_USE_TLS : 0);
-	struct MHD_Daemon *daemon;
 	sigset_t all, before;
+	int err;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, api, MHD_OPTION_LISTEN_SOCKET, tls ? api->tls.fd : api->sock.fd,
-		MHD_OPTION_URI_LOG_CALLBACK, on_uri, api, MHD_OPTION_NOTIFY_COMPLETED, on_completed, api, MHD_OPTION_CONNECTION_LIMIT,
+	errno = 0;
+	/* what follows the first MHD_OPTION_END is not read */
+	listener->daemon = MHD_start_daemon(flags, 0, on_accept, listener, on_request, listener, MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_URI_LOG_CALLBACK, on_uri, listener, MHD_OPTION_NOTIFY_COMPLETED, on_completed, listener,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener, MHD_OPTION_CONNECTION_LIMIT,
 		tls ? (unsigned int)TLS_CONNECTIONS : (unsigned int)SP_API_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		(size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)HEADER_SEC, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-		MHD_OPTION_ARRAY, tls ? tls_options : no_options, MHD_OPTION_END);
+		tls ? MHD_OPTION_HTTPS_CERT_CALLBACK2 : MHD_OPTION_END, show_certificate, MHD_OPTION_HTTPS_PRIORITIES, TLS_PRIORITIES,
+		MHD_OPTION_END);
+	err = errno != 0 ? errno : ENOMEM;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return daemon;
+	return listener->daemon != NULL ? 0 : -err;
 }
 
 /* Quiesced, a daemon leaves its listening socket to us. */
-static void stop_daemon(struct MHD_Daemon *daemon)
+static void stop_daemon(struct listener *listener)
 {
-	if (daemon == NULL)
+	if (listener->daemon == NULL)
 		return;
-	(void)MHD_quiesce_daemon(daemon);
-	MHD_stop_daemon(daemon);
+	(void)MHD_quiesce_daemon(listener->daemon);
+	MHD_stop_daemon(listener->daemon);
+	listener->daemon = NULL;
 }
 
-struct sp_api *sp_api_start(struct sp_mgmt *mgmt, const struct sp_api_config *config, char *why, size_t why_size)
+/* Keeps a reason for the status and prints it; NULL: nothing is wrong (any more). */
+static void set_degraded(struct sp_api *api, enum sp_degraded what, const char *why)
 {
-	struct sp_api *api = calloc(1, sizeof(*api));
-
-	if (api == NULL || pthread_mutex_init(&api->lock, NULL) != 0) {
-		snprintf(why, why_size, "no memory for the API");
-		free(api);
-		return NULL;
-	}
-	api->mgmt = mgmt;
-	api->tls.fd = -1;
-	if (sp_socket_open(&api->sock, config->path, config->mode, config->group, why, why_size) != 0)
-		goto err_free;
-	if (config->tls.listen != NULL && sp_tls_open(&api->tls, &config->tls, why, why_size) != 0)
-		goto err_socket;
-	api->daemon = start_daemon(api, false);
-	if (api->daemon != NULL && api->tls.fd >= 0)
-		api->tls_daemon = start_daemon(api, true);
-	if (api->daemon == NULL || (api->tls.fd >= 0 && api->tls_daemon == NULL)) {
-		snprintf(why, why_size, "the API thread does not start: %s", strerror(errno));
-		goto err_tls;
-	}
-	return api;
-
-err_tls:
-	stop_daemon(api->daemon);
-	if (api->tls.fd >= 0)
-		sp_tls_close(&api->tls);
-err_socket:
-	sp_socket_close(&api->sock);
-err_free:
-	pthread_mutex_destroy(&api->lock);
-	free(api);
-	return NULL;
-}
-
-/* A free place among the former daemons, whose connections may have ended since; NULL when there is none. */
-static struct MHD_Daemon **former_place(struct sp_api *api)
-{
-	struct MHD_Daemon **place = NULL;
-
-	for (unsigned int i = 0; i < TLS_FORMER_MAX; i++) {
-		const union MHD_DaemonInfo *info;
-
-		if (api->former[i] != NULL) {
-			info = MHD_get_daemon_info(api->former[i], MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
-			if (info == NULL || info->num_connections != 0)
-				continue;
-			MHD_stop_daemon(api->former[i]);
-			api->former[i] = NULL;
-		}
-		place = &api->former[i];
-	}
-	return place;
-}
-
-int sp_api_reload(struct sp_api *api, char *why, size_t why_size)
-{
-	struct MHD_Daemon **place, *daemon;
-	int rc;
-
-	if (api->tls.fd < 0)
-		return 0;
-	place = former_place(api);
-	if (place == NULL) {
-		snprintf(why, why_size, "connections under %u former certificates of the API are open: try again later", TLS_FORMER_MAX);
-		return -EBUSY;
-	}
+	if (why != NULL)
+		fprintf(stderr, "sallyport: %s; %s\n", why, sp_degraded_texts[what].text);
 	pthread_mutex_lock(&api->lock);
-	rc = sp_tls_reload(&api->tls, why, why_size);
+	snprintf(api->why[what], sizeof(api->why[what]), "%s", why != NULL ? why : "");
 	pthread_mutex_unlock(&api->lock);
+	sp_degraded_set(api->mgmt, what, why != NULL);
+}
+
+const char *sp_api_why(const struct sp_api *api, unsigned int degraded)
+{
+	return api->why[degraded];
+}
+
+/* Opens it unless it is. */
+static int start_tls(struct sp_api *api, char *why, size_t why_size)
+{
+	int rc = api->tls.fd < 0 ? sp_tls_open(&api->tls, why, why_size) : 0;
+
 	if (rc != 0)
 		return rc;
-	daemon = start_daemon(api, true);
-	if (daemon == NULL) {
-		snprintf(why, why_size, "the API's new certificate cannot be served: %s", strerror(errno));
-		return -errno;
+	rc = start_daemon(&api->remote, api->tls.fd);
+	if (rc == 0)
+		return 0;
+	snprintf(why, why_size, "the API thread for TLS does not start: %s", strerror(-rc));
+	sp_tls_shut(&api->tls);
+	return rc;
+}
+
+static void try_tls(struct sp_api *api)
+{
+	char why[WHY_SIZE];
+
+	set_degraded(api, SP_DEGRADED_NO_TLS, start_tls(api, why, sizeof(why)) != 0 ? why : NULL);
+}
+
+static int start_listeners(struct sp_api *api, bool fail_closed, char *why, size_t why_size)
+{
+	const bool tls = api->tls.config.listen != NULL;
+	int rc = tls && !fail_closed ? sp_tls_open(&api->tls, why, why_size) : 0; /* before anybody is served */
+
+	if (rc != 0)
+		return rc;
+	rc = start_daemon(&api->local, api->sock.fd);
+	if (rc != 0)
+		snprintf(why, why_size, "the API thread does not start: %s", strerror(-rc));
+	else if (tls && fail_closed)
+		try_tls(api);
+	else if (tls && (rc = start_tls(api, why, why_size)) != 0)
+		stop_daemon(&api->local);
+	return rc;
+}
+
+int sp_api_start(struct sp_mgmt *mgmt, const struct sp_api_config *config, char *why, size_t why_size)
+{
+	struct sp_api *api = calloc(1, sizeof(*api));
+	int rc = -ENOMEM;
+
+	if (api == NULL || pthread_mutex_init(&api->lock, NULL) != 0 || !sp_tls_init(&api->tls, &config->tls)) {
+		snprintf(why, why_size, "no memory for the API");
+		free(api);
+		return rc;
 	}
-	(void)MHD_quiesce_daemon(api->tls_daemon);
-	*place = api->tls_daemon;
-	api->tls_daemon = daemon;
-	return 0;
+	api->mgmt = mgmt;
+	api->local = (struct listener){.api = api};
+	api->remote = (struct listener){.api = api, .tls = true};
+	rc = sp_socket_open(&api->sock, config->path, config->mode, config->group, why, why_size);
+	if (rc != 0)
+		goto err_free;
+	mgmt->api = api; /* its threads look there */
+	rc = start_listeners(api, config->fail_closed, why, why_size);
+	if (rc == 0)
+		return 0;
+
+	mgmt->api = NULL;
+	sp_socket_close(&api->sock);
+err_free:
+	sp_tls_close(&api->tls);
+	pthread_mutex_destroy(&api->lock);
+	free(api);
+	return rc;
+}
+
+static void renew_tokens(struct sp_api *api)
+{
+	struct sp_tls_tokens tokens;
+	char why[WHY_SIZE];
+	int rc = sp_tls_read_tokens(&api->tls, &tokens, why, sizeof(why));
+
+	pthread_mutex_lock(&api->lock);
+	api->tls.tokens = tokens;
+	sp_connections_revoke(api->connections, &api->tls);
+	pthread_mutex_unlock(&api->lock);
+	explicit_bzero(&tokens, sizeof(tokens));
+	set_degraded(api, SP_DEGRADED_TOKENS_FAULTY, rc != 0 ? why : NULL);
+}
+
+static void renew_certificate(struct sp_api *api)
+{
+	struct sp_tls_certificate fresh, former = {0};
+	char why[WHY_SIZE];
+	int rc = sp_tls_read_certificate(&api->tls, &fresh, why, sizeof(why));
+
+	if (rc == 0) {
+		pthread_mutex_lock(&api->lock);
+		former = api->tls.certificate;
+		api->tls.certificate = fresh;
+		pthread_mutex_unlock(&api->lock);
+	}
+	sp_tls_certificate_wipe(&former);
+	set_degraded(api, SP_DEGRADED_TLS_NOT_RENEWED, rc != 0 ? why : NULL);
+}
+
+void sp_api_reload(struct sp_api *api)
+{
+	if (api->tls.config.listen == NULL)
+		return;
+	if (api->remote.daemon == NULL) {
+		try_tls(api);
+		return;
+	}
+	renew_tokens(api);
+	renew_certificate(api);
 }
 
 void sp_api_stop(struct sp_api *api)
 {
-	stop_daemon(api->daemon);
-	stop_daemon(api->tls_daemon);
-	for (unsigned int i = 0; i < TLS_FORMER_MAX; i++)
-		if (api->former[i] != NULL)
-			MHD_stop_daemon(api->former[i]);
-	if (api->tls.fd >= 0)
-		sp_tls_close(&api->tls);
+	stop_daemon(&api->local);
+	stop_daemon(&api->remote);
+	sp_tls_close(&api->tls);
 	sp_socket_close(&api->sock);
 	pthread_mutex_destroy(&api->lock);
 	free(api);

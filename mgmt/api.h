@@ -22,6 +22,7 @@
 
 struct sp_mgmt;
 struct sp_api;
+struct sp_connection;
 struct sp_route;
 
 /* One request, from its first header to its last answered byte. API thread, except for `job` while the control thread has it. */
@@ -39,8 +40,7 @@ struct sp_call {
 	/* the server's */
 	size_t capacity, wasted;
 	int64_t started_ms;
-	bool tls;                      /* came over TLS */
-	char token[SP_TLS_TOKEN_NAME]; /* whose */
+	struct sp_connection *link; /* that it came over; under the lock of the API, as in a resource */
 	bool bad_uri, too_large, no_memory, judged, waiting;
 };
 
@@ -48,6 +48,7 @@ struct sp_route {
 	const char *path; /* exact, or up to and with its last slash when `prefix` */
 	bool prefix;
 	const char *method;
+	bool asks;                            /* changes nothing, whatever the method: a token that may only read will do */
 	void (*handle)(struct sp_call *call); /* fills call->reply or call->job; API thread: must not wait longer than a second */
 	size_t body_max;                      /* 0: takes no body */
 	const char *params[SP_API_PARAMS_MAX + 1];
@@ -58,16 +59,27 @@ struct sp_api_config {
 	mode_t mode;       /* of its file */
 	const char *group; /* that owns it; NULL: as the process */
 	struct sp_tls_config tls;
+	bool fail_closed; /* a fault of TLS does not end the start: the status tells of it (no-tls), and each reload tries again */
 };
 
-/* Binds the sockets and starts the API threads. NULL with a one-line reason in why. Control thread. */
-struct sp_api *sp_api_start(struct sp_mgmt *mgmt, const struct sp_api_config *config, char *why, size_t why_size);
+/*
+ * Binds the sockets, starts the API threads and sets mgmt->api. 0, or -errno with a one-line reason in why; then nothing is left of it.
+ * Control thread.
+ */
+int sp_api_start(struct sp_mgmt *mgmt, const struct sp_api_config *config, char *why, size_t why_size);
 
 /*
- * Reads certificate, key and tokens again; connections that stand keep the old certificate. 0, also without TLS, or -errno with a one-line
- * reason: then all is as before. Control thread.
+ * Reads tokens, certificate and key again. After that only tokens that the file has now are in force, none if it could not be read, and
+ * connections of others are cut; a certificate or key with a fault leaves the former ones. What is wrong is told in the status. Control
+ * thread.
  */
-int sp_api_reload(struct sp_api *api, char *why, size_t why_size);
+void sp_api_reload(struct sp_api *api);
+
+/* Cuts connections whose time is over; to be called some times a second. Control thread; does not wait. */
+void sp_api_tick(struct sp_api *api);
+
+/* The reason of a degraded code that is the API's, "" when it has none. In a resource only. */
+const char *sp_api_why(const struct sp_api *api, unsigned int degraded);
 
 /* Answers or cuts what is under way, ends the thread, removes the socket. After sp_control_close. */
 void sp_api_stop(struct sp_api *api);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Owner: the control thread, which opens, reloads and closes; the API threads look at tokens, under the API's lock. The library for HTTP
- * speaks TLS; here its files are read and judged, so that a fault is told by name and not met by the first client.
+ * Owner: the control thread, which opens, reads anew and closes; the API threads look at tokens and certificate, under the API's lock. The
+ * library for HTTP speaks TLS; here its files are read and judged, so that a fault is told by name and not met by the first client.
  */
 #define _GNU_SOURCE /* SOCK_CLOEXEC, explicit_bzero */
 #include "mgmt/api_tls.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gnutls/gnutls.h>
@@ -29,11 +30,16 @@
 
 /* --- files ----------------------------------------------------------------------------------------------------------------------- */
 
+static void wipe_bytes(char *bytes, size_t size)
+{
+	explicit_bzero(bytes, size);
+	free(bytes);
+}
+
 static void wipe(char **text)
 {
 	if (*text != NULL)
-		explicit_bzero(*text, strlen(*text));
-	free(*text);
+		wipe_bytes(*text, strlen(*text));
 	*text = NULL;
 }
 
@@ -46,10 +52,11 @@ static int no_file(const char *path, const char *what, int rc, char *why, size_t
 /* A whole text file; `secret` ones must be closed to others. */
 static int read_file(const char *path, const char *what, bool secret, char **text, char *why, size_t why_size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a FIFO would have the control thread wait */
 	struct stat st;
 	size_t size = 0;
-	ssize_t n;
+	ssize_t n = 0;
+	int rc = 0;
 	char *buf;
 
 	if (fd < 0)
@@ -67,14 +74,18 @@ static int read_file(const char *path, const char *what, bool secret, char **tex
 	buf = calloc(1, FILE_BYTES_MAX + 1);
 	while (buf != NULL && size < FILE_BYTES_MAX && (n = read(fd, buf + size, FILE_BYTES_MAX - size)) > 0)
 		size += (size_t)n;
+	if (buf == NULL || n < 0)
+		rc = no_file(path, what, buf == NULL ? -ENOMEM : -errno, why, why_size);
 	close(fd);
-	if (buf == NULL || strlen(buf) != size) {
-		snprintf(why, why_size, "%s %s: %s", what, path, buf == NULL ? "no memory" : "a NUL is in it");
-		free(buf);
-		return buf == NULL ? -ENOMEM : -EINVAL;
+	if (rc == 0 && strlen(buf) != size) {
+		snprintf(why, why_size, "%s %s: a NUL is in it", what, path);
+		rc = -EINVAL;
 	}
-	*text = buf;
-	return 0;
+	if (rc == 0)
+		*text = buf;
+	else if (buf != NULL)
+		wipe_bytes(buf, size);
+	return rc;
 }
 
 /* --- certificate and key --------------------------------------------------------------------------------------------------------- */
@@ -101,18 +112,22 @@ static bool in_force(const gnutls_datum_t *pem, char *why, size_t why_size)
 	return false;
 }
 
-/* An expired certificate is refused: clients would refuse it, and whoever turned that check off should learn of it. */
-static int judge(const struct sp_tls *tls, const char *certificate, const char *key, char *why, size_t why_size)
+/* gnutls only reads it, but its member is not const. */
+static gnutls_datum_t datum(const char *text)
 {
-	/* gnutls only reads them, but its members are not const */
-	gnutls_datum_t cert_pem = {.data = (unsigned char *)(uintptr_t)certificate, .size = (unsigned int)strlen(certificate)};
-	gnutls_datum_t key_pem = {.data = (unsigned char *)(uintptr_t)key, .size = (unsigned int)strlen(key)};
+	return (gnutls_datum_t){.data = (unsigned char *)(uintptr_t)text, .size = (unsigned int)strlen(text)};
+}
+
+/* An expired certificate is refused: clients would refuse it, and whoever turned that check off should learn of it. */
+static int judge(const struct sp_tls_config *config, const struct sp_tls_certificate *certificate, char *why, size_t why_size)
+{
+	const gnutls_datum_t cert_pem = datum(certificate->chain), key_pem = datum(certificate->key);
 	gnutls_certificate_credentials_t credentials;
 	char reason[128];
 	int rc;
 
 	if (!in_force(&cert_pem, reason, sizeof(reason))) {
-		snprintf(why, why_size, "api.certificate %s %s", tls->certificate_path, reason);
+		snprintf(why, why_size, "api.certificate %s %s", config->certificate, reason);
 		return -EINVAL;
 	}
 	if (gnutls_certificate_allocate_credentials(&credentials) != 0) {
@@ -123,61 +138,122 @@ static int judge(const struct sp_tls *tls, const char *certificate, const char *
 	gnutls_certificate_free_credentials(credentials);
 	if (rc >= 0)
 		return 0;
-	snprintf(why, why_size, "api.key %s does not serve with api.certificate %s: %s", tls->key_path, tls->certificate_path,
+	snprintf(why, why_size, "api.key %s does not serve with api.certificate %s: %s", config->key, config->certificate,
 		gnutls_strerror(rc));
 	return -EINVAL;
 }
 
-/* --- tokens ---------------------------------------------------------------------------------------------------------------------- */
-
-static int bad_line(const struct sp_tls *tls, unsigned int line, const char *what, char *why, size_t why_size)
+void sp_tls_certificate_wipe(struct sp_tls_certificate *certificate)
 {
-	snprintf(why, why_size, "%s:%u: %s", tls->tokens_path, line, what);
-	return -EINVAL;
+	wipe(&certificate->chain);
+	wipe(&certificate->key);
 }
 
-static int read_token(struct sp_tls *tls, char *line, unsigned int number, char *why, size_t why_size)
+int sp_tls_read_certificate(const struct sp_tls *tls, struct sp_tls_certificate *certificate, char *why, size_t why_size)
+{
+	const struct sp_tls_config *config = &tls->config;
+	int rc;
+
+	*certificate = (struct sp_tls_certificate){0};
+	rc = read_file(config->certificate, "api.certificate", false, &certificate->chain, why, why_size);
+	if (rc == 0)
+		rc = read_file(config->key, "api.key", true, &certificate->key, why, why_size);
+	if (rc == 0)
+		rc = judge(config, certificate, why, why_size);
+	if (rc != 0)
+		sp_tls_certificate_wipe(certificate);
+	return rc;
+}
+
+/* Made anew for each handshake: it lasts as long as that does, whatever a reload brings meanwhile. */
+int sp_tls_show(const struct sp_tls *tls, gnutls_pcert_st **chain, unsigned int *length, gnutls_privkey_t *key)
+{
+	const gnutls_datum_t cert_pem = datum(tls->certificate.chain), key_pem = datum(tls->certificate.key);
+
+	*length = CHAIN_MAX;
+	*chain = gnutls_calloc(CHAIN_MAX, sizeof(**chain));
+	if (*chain == NULL || gnutls_pcert_list_import_x509_raw(*chain, length, &cert_pem, GNUTLS_X509_FMT_PEM, 0) < 0)
+		goto err_free;
+	if (gnutls_privkey_init(key) < 0)
+		goto err_chain;
+	if (gnutls_privkey_import_x509_raw(*key, &key_pem, GNUTLS_X509_FMT_PEM, NULL, 0) >= 0)
+		return 0;
+
+	gnutls_privkey_deinit(*key);
+err_chain:
+	for (unsigned int i = 0; i < *length; i++)
+		gnutls_pcert_deinit(&(*chain)[i]);
+err_free:
+	gnutls_free(*chain);
+	return -1;
+}
+
+/* --- tokens ---------------------------------------------------------------------------------------------------------------------- */
+
+/* NULL, or what is wrong with the line. */
+static const char *read_token(struct sp_tls_tokens *tokens, char *line)
 {
 	char *save = NULL;
 	const char *name = strtok_r(line, " \t\r", &save), *role, *token;
-	struct sp_tls_token *into = &tls->tokens[tls->n_tokens];
+	struct sp_tls_token *into = &tokens->v[tokens->n];
 
 	if (name == NULL || name[0] == '#')
-		return 0;
+		return NULL;
 	role = strtok_r(NULL, " \t\r", &save);
 	token = strtok_r(NULL, " \t\r", &save);
 	if (token == NULL || strtok_r(NULL, " \t\r", &save) != NULL)
-		return bad_line(tls, number, "a line is NAME read|write TOKEN", why, why_size);
-	if (tls->n_tokens == SP_TLS_TOKENS_MAX)
-		return bad_line(tls, number, "there may be 16 tokens", why, why_size);
+		return "a line is NAME read|write TOKEN";
+	if (tokens->n == SP_TLS_TOKENS_MAX)
+		return "there may be 16 tokens";
 	if (strcmp(role, "read") != 0 && strcmp(role, "write") != 0)
-		return bad_line(tls, number, "the second word is read or write", why, why_size);
+		return "the second word is read or write";
 	if (strlen(name) >= sizeof(into->name))
-		return bad_line(tls, number, "a name has at most 31 bytes", why, why_size);
+		return "a name has at most 31 bytes";
 	if (strlen(token) < TOKEN_BYTES_MIN || strlen(token) >= sizeof(into->token))
-		return bad_line(tls, number, "a token has 32 to 255 bytes: `openssl rand -hex 32` makes one", why, why_size);
+		return "a token has 32 to 255 bytes: `openssl rand -hex 32` makes one";
 	*into = (struct sp_tls_token){.write = role[0] == 'w'};
 	memcpy(into->name, name, strlen(name));
 	memcpy(into->token, token, strlen(token));
-	tls->n_tokens++;
-	return 0;
+	tokens->n++;
+	return NULL;
 }
 
-static int read_tokens(struct sp_tls *tls, char *why, size_t why_size)
+int sp_tls_read_tokens(const struct sp_tls *tls, struct sp_tls_tokens *tokens, char *why, size_t why_size)
 {
+	const char *path = tls->config.tokens, *fault;
 	char *text = NULL, *at, *line;
 	unsigned int number = 0;
-	int rc = read_file(tls->tokens_path, "api.tokens", true, &text, why, why_size);
+	int rc;
 
+	*tokens = (struct sp_tls_tokens){0};
+	rc = read_file(path, "api.tokens", true, &text, why, why_size);
 	if (rc != 0)
 		return rc;
-	for (at = text; rc == 0 && (line = strsep(&at, "\n")) != NULL;)
-		rc = read_token(tls, line, ++number, why, why_size);
-	explicit_bzero(text, FILE_BYTES_MAX);
-	free(text);
-	if (rc == 0 && tls->n_tokens == 0)
-		rc = bad_line(tls, number, "no token is in it: nobody could use the API; a line is NAME read|write TOKEN", why, why_size);
+	for (at = text; (line = strsep(&at, "\n")) != NULL;) {
+		number++;
+		fault = read_token(tokens, line);
+		if (fault == NULL || rc != 0)
+			continue;
+		snprintf(why, why_size, "%s:%u: %s", path, number, fault);
+		rc = -EINVAL;
+	}
+	wipe_bytes(text, FILE_BYTES_MAX);
+	if (rc == 0 && tokens->n == 0) {
+		snprintf(
+			why, why_size, "%s:%u: no token is in it: nobody could use the API; a line is NAME read|write TOKEN", path, number);
+		rc = -EINVAL;
+	}
 	return rc;
+}
+
+static_assert(sizeof(struct sp_tls_token) == SP_TLS_TOKEN_NAME + 1 + SP_TLS_TOKEN_LENGTH, "compared as bytes");
+
+bool sp_tls_has(const struct sp_tls *tls, const struct sp_tls_token *token)
+{
+	for (unsigned int i = 0; i < tls->tokens.n; i++)
+		if (memcmp(&tls->tokens.v[i], token, sizeof(*token)) == 0)
+			return true;
+	return false;
 }
 
 const struct sp_tls_token *sp_tls_admits(const struct sp_tls *tls, const char *authorization)
@@ -194,13 +270,13 @@ const struct sp_tls_token *sp_tls_admits(const struct sp_tls *tls, const char *a
 		return NULL;
 	memcpy(given, authorization, strlen(authorization));
 	/* every token, and every byte of each: what is right of a guess does not show */
-	for (unsigned int i = 0; i < tls->n_tokens; i++) {
+	for (unsigned int i = 0; i < tls->tokens.n; i++) {
 		unsigned char differs = 0;
 
 		for (size_t b = 0; b < sizeof(given); b++)
-			differs |= (unsigned char)(given[b] ^ tls->tokens[i].token[b]);
+			differs |= (unsigned char)(given[b] ^ tls->tokens.v[i].token[b]);
 		if (differs == 0)
-			found = &tls->tokens[i];
+			found = &tls->tokens.v[i];
 	}
 	explicit_bzero(given, sizeof(given));
 	return found;
@@ -208,8 +284,20 @@ const struct sp_tls_token *sp_tls_admits(const struct sp_tls *tls, const char *a
 
 /* --- the socket ------------------------------------------------------------------------------------------------------------------ */
 
-/* NULL with a reason for getaddrinfo's number in *rc. */
-static struct addrinfo *resolve(const char *listen, int *rc)
+/* By hand: getaddrinfo takes any number, and none. */
+static unsigned int read_port(const char *text)
+{
+	unsigned int port = 0;
+
+	if (strlen(text) > 5 || strspn(text, "0123456789") != strlen(text))
+		return 0;
+	for (; *text != '\0'; text++)
+		port = port * 10 + (unsigned int)(*text - '0');
+	return port <= UINT16_MAX ? port : 0;
+}
+
+/* NULL when it is none. */
+static struct addrinfo *resolve(const char *listen, unsigned int *port)
 {
 	const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE, .ai_socktype = SOCK_STREAM};
 	const char *colon = strrchr(listen, ':');
@@ -217,8 +305,7 @@ static struct addrinfo *resolve(const char *listen, int *rc)
 	struct addrinfo *found = NULL;
 	char host[64];
 
-	*rc = EAI_NONAME;
-	if (n == 0 || n >= sizeof(host))
+	if (n == 0 || n >= sizeof(host) || (*port = read_port(colon + 1)) == 0)
 		return NULL;
 	memcpy(host, listen, n);
 	host[n] = '\0';
@@ -228,29 +315,28 @@ static struct addrinfo *resolve(const char *listen, int *rc)
 	} else if (strchr(host, ':') != NULL) { /* which colon is the port's? */
 		return NULL;
 	}
-	*rc = getaddrinfo(host, colon + 1, &hints, &found);
-	return *rc == 0 ? found : NULL;
+	return getaddrinfo(host, colon + 1, &hints, &found) == 0 ? found : NULL;
 }
 
-bool sp_tls_listen_valid(const char *listen)
+unsigned int sp_tls_listen_port(const char *listen)
 {
-	struct addrinfo *found;
-	int rc;
+	unsigned int port;
+	struct addrinfo *found = resolve(listen, &port);
 
-	found = resolve(listen, &rc);
-	if (found != NULL)
-		freeaddrinfo(found);
-	return found != NULL;
+	if (found == NULL)
+		return 0;
+	freeaddrinfo(found);
+	return port;
 }
 
 static int open_socket(const struct sp_tls_config *config, char *why, size_t why_size)
 {
-	struct addrinfo *at;
+	unsigned int port;
+	struct addrinfo *at = resolve(config->listen, &port);
 	int rc, fd, on = 1;
 
-	at = resolve(config->listen, &rc);
 	if (at == NULL) {
-		snprintf(why, why_size, "api.listen \"%s\" is not ADDRESS:PORT: %s", config->listen, gai_strerror(rc));
+		snprintf(why, why_size, "api.listen \"%s\" is not ADDRESS:PORT", config->listen);
 		return -EINVAL;
 	}
 	fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -279,69 +365,61 @@ static int open_socket(const struct sp_tls_config *config, char *why, size_t why
 
 /* --- life ------------------------------------------------------------------------------------------------------------------------ */
 
-int sp_tls_reload(struct sp_tls *tls, char *why, size_t why_size)
+static const char *copy(const char *text, bool *good)
 {
-	struct sp_tls fresh = {.certificate_path = tls->certificate_path, .key_path = tls->key_path, .tokens_path = tls->tokens_path};
-	int rc = read_file(tls->certificate_path, "api.certificate", false, &fresh.certificate, why, why_size);
+	char *made = text != NULL ? strdup(text) : NULL;
+
+	*good &= text == NULL || made != NULL;
+	return made;
+}
+
+bool sp_tls_init(struct sp_tls *tls, const struct sp_tls_config *config)
+{
+	bool good = true;
+
+	*tls = (struct sp_tls){.fd = -1,
+		.config = {.listen = copy(config->listen, &good),
+			.device = copy(config->device, &good),
+			.certificate = copy(config->certificate, &good),
+			.key = copy(config->key, &good),
+			.tokens = copy(config->tokens, &good)}};
+	if (!good)
+		sp_tls_close(tls);
+	return good;
+}
+
+int sp_tls_open(struct sp_tls *tls, char *why, size_t why_size)
+{
+	int rc = sp_tls_read_certificate(tls, &tls->certificate, why, why_size);
 
 	if (rc == 0)
-		rc = read_file(tls->key_path, "api.key", true, &fresh.key, why, why_size);
+		rc = sp_tls_read_tokens(tls, &tls->tokens, why, why_size);
 	if (rc == 0)
-		rc = judge(&fresh, fresh.certificate, fresh.key, why, why_size);
-	if (rc == 0)
-		rc = read_tokens(&fresh, why, why_size);
-	if (rc != 0) {
-		wipe(&fresh.certificate);
-		wipe(&fresh.key);
-		explicit_bzero(fresh.tokens, sizeof(fresh.tokens));
+		rc = open_socket(&tls->config, why, why_size);
+	if (rc < 0) {
+		sp_tls_shut(tls);
 		return rc;
 	}
-	wipe(&tls->certificate);
-	wipe(&tls->key);
-	tls->certificate = fresh.certificate;
-	tls->key = fresh.key;
-	memcpy(tls->tokens, fresh.tokens, sizeof(tls->tokens));
-	tls->n_tokens = fresh.n_tokens;
-	explicit_bzero(fresh.tokens, sizeof(fresh.tokens));
+	tls->fd = rc;
 	return 0;
 }
 
-int sp_tls_open(struct sp_tls *tls, const struct sp_tls_config *config, char *why, size_t why_size)
+void sp_tls_shut(struct sp_tls *tls)
 {
-	int rc;
-
-	*tls = (struct sp_tls){.fd = -1,
-		.certificate_path = strdup(config->certificate),
-		.key_path = strdup(config->key),
-		.tokens_path = strdup(config->tokens)};
-	if (tls->certificate_path == NULL || tls->key_path == NULL || tls->tokens_path == NULL) {
-		snprintf(why, why_size, "no memory for the API");
-		rc = -ENOMEM;
-		goto err_close;
-	}
-	rc = sp_tls_reload(tls, why, why_size);
-	if (rc != 0)
-		goto err_close;
-	rc = open_socket(config, why, why_size);
-	if (rc < 0)
-		goto err_close;
-	tls->fd = rc;
-	return 0;
-
-err_close:
-	sp_tls_close(tls);
-	return rc;
+	if (tls->fd >= 0)
+		close(tls->fd);
+	tls->fd = -1;
+	sp_tls_certificate_wipe(&tls->certificate);
+	explicit_bzero(&tls->tokens, sizeof(tls->tokens));
 }
 
 void sp_tls_close(struct sp_tls *tls)
 {
-	if (tls->fd >= 0)
-		close(tls->fd);
-	wipe(&tls->certificate);
-	wipe(&tls->key);
-	free(tls->certificate_path);
-	free(tls->key_path);
-	free(tls->tokens_path);
-	explicit_bzero(tls, sizeof(*tls));
-	tls->fd = -1;
+	struct sp_tls_config *config = &tls->config;
+	const char *const strings[] = {config->listen, config->device, config->certificate, config->key, config->tokens};
+
+	sp_tls_shut(tls);
+	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
+		free((void *)(uintptr_t)strings[i]);
+	*config = (struct sp_tls_config){0};
 }

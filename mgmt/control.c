@@ -118,11 +118,9 @@ json_t *sp_peer_json(const struct sp_peer *peer)
 /* SIGHUP and POST /v1/reload are one: logs are opened and certificates read anew, whatever becomes of the rules. */
 static void reload(struct sp_mgmt *mgmt, const struct sp_peer *by, uint8_t on_change, struct sp_reply *reply)
 {
-	char why[256];
-
 	sp_events_reopen(mgmt->events);
-	if (mgmt->api != NULL && sp_api_reload(mgmt->api, why, sizeof(why)) != 0)
-		fprintf(stderr, "sallyport: %s; the API goes on with what it had\n", why);
+	if (mgmt->api != NULL)
+		sp_api_reload(mgmt->api);
 	sp_apply_reload(mgmt, by, on_change, reply);
 }
 
@@ -149,6 +147,8 @@ static void tick(struct sp_mgmt *mgmt)
 	struct sp_reply reply = {0};
 
 	sp_ports_watch(mgmt->dataplane);
+	if (mgmt->api != NULL)
+		sp_api_tick(mgmt->api);
 	sp_pulse_take(&mgmt->pulse, mgmt->dataplane, now_ms());
 	if (mgmt->tick != NULL)
 		mgmt->tick(mgmt->tick_context);
@@ -181,6 +181,21 @@ void sp_mgmt_control(struct sp_mgmt *mgmt)
 			(void)n;
 		}
 	}
+}
+
+bool sp_mgmt_wait_begin(struct sp_mgmt *mgmt)
+{
+	bool told = mgmt != NULL && sp_mgmt_workers_beat(mgmt);
+
+	if (told)
+		working(mgmt, true);
+	return told;
+}
+
+void sp_mgmt_wait_end(struct sp_mgmt *mgmt, bool told)
+{
+	if (told)
+		working(mgmt, false);
 }
 
 void sp_mgmt_wake(struct sp_mgmt *mgmt)

@@ -70,12 +70,14 @@ static void add_events(json_t *array, const struct sp_events *events)
 	add(array, "events-not-written", text, "make room on the disk, or its folder writable; it is tried again every few seconds");
 }
 
-static void add_no_rules(json_t *array, const struct sp_mgmt *mgmt)
+/* One that is remembered, with the reason where there is one. */
+static void add_known(json_t *array, const struct sp_mgmt *mgmt, unsigned int what)
 {
-	const struct sp_degraded_text *it = &sp_degraded_texts[SP_DEGRADED_NO_RULES];
+	const struct sp_degraded_text *it = &sp_degraded_texts[what];
+	const char *why = what == SP_DEGRADED_NO_RULES ? mgmt->no_rules : mgmt->api != NULL ? sp_api_why(mgmt->api, what) : "";
 	char text[768];
 
-	snprintf(text, sizeof(text), "%s: %s", it->text, mgmt->no_rules);
+	snprintf(text, sizeof(text), "%s%s%s", it->text, why[0] != '\0' ? ": " : "", why);
 	add(array, it->code, text, it->remedy);
 }
 
@@ -89,10 +91,8 @@ static void add_remembered(json_t *array, const struct sp_mgmt *mgmt)
 		add(array, note->code, note->text, note->remedy[0] != '\0' ? note->remedy : NULL);
 	}
 	for (unsigned int i = 0; i < SP_DEGRADED_COUNT; i++)
-		if ((degraded & (1u << i)) != 0 && i == SP_DEGRADED_NO_RULES)
-			add_no_rules(array, mgmt);
-		else if ((degraded & (1u << i)) != 0)
-			add(array, sp_degraded_texts[i].code, sp_degraded_texts[i].text, sp_degraded_texts[i].remedy);
+		if ((degraded & (1u << i)) != 0)
+			add_known(array, mgmt, i);
 }
 
 static void add_port(json_t *array, const struct sp_port *port)

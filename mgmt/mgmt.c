@@ -75,12 +75,54 @@ err_release:
 	return NULL;
 }
 
-struct sp_mgmt *sp_mgmt_start(struct sp_dataplane *dataplane, const struct sp_mgmt_config *config, char *why, size_t why_size)
+/* It goes without something: the status tells of it as long as the process runs. */
+static void go_without(struct sp_mgmt *mgmt, const char *code, const char *why, const char *remedy)
 {
-	const struct sp_events_config events = {.path = config->eve_path,
+	fprintf(stderr, "sallyport: %s\n", why);
+	sp_notes_add(&mgmt->notes, code, false, why, remedy);
+}
+
+static int start_events(struct sp_mgmt *mgmt, const struct sp_mgmt_config *config, char *why, size_t why_size)
+{
+	struct sp_events_config events = {.path = config->eve_path,
 		.rotate_bytes = config->eve_rotate_bytes,
 		.keep = config->eve_keep,
 		.stats_interval_sec = config->stats_interval_sec};
+
+	mgmt->events = sp_events_start(mgmt->dataplane, &events, why, why_size);
+	if (mgmt->events == NULL && config->fail_closed && events.path != NULL) {
+		go_without(mgmt, "no-event-file", why, "mend log.eve, then `systemctl restart sallyport`: no events are written");
+		events.path = NULL;
+		mgmt->events = sp_events_start(mgmt->dataplane, &events, why, why_size);
+	}
+	return mgmt->events != NULL ? 0 : -1;
+}
+
+static int start_api(struct sp_mgmt *mgmt, const struct sp_mgmt_config *config, char *why, size_t why_size)
+{
+	struct sp_api_config api = {.path = config->socket_path,
+		.mode = config->socket_mode != 0 ? config->socket_mode : SOCKET_MODE_DEFAULT,
+		.group = config->socket_group,
+		.tls = config->tls,
+		.fail_closed = config->fail_closed};
+	char remedy[256];
+	int rc;
+
+	if (api.path == NULL)
+		return 0;
+	rc = sp_api_start(mgmt, &api, why, why_size);
+	if (rc == 0 || !config->fail_closed || (api.group == NULL && strcmp(api.path, config->spare_socket) == 0))
+		return rc;
+	snprintf(remedy, sizeof(remedy), "mend api.socket and api.group, then `systemctl restart sallyport`; the socket is at %s",
+		config->spare_socket);
+	go_without(mgmt, "other-socket", why, remedy);
+	api.path = config->spare_socket;
+	api.group = NULL;
+	return sp_api_start(mgmt, &api, why, why_size);
+}
+
+struct sp_mgmt *sp_mgmt_start(struct sp_dataplane *dataplane, const struct sp_mgmt_config *config, char *why, size_t why_size)
+{
 	struct sp_mgmt *mgmt = make(dataplane, config);
 
 	if (mgmt == NULL) {
@@ -88,8 +130,7 @@ struct sp_mgmt *sp_mgmt_start(struct sp_dataplane *dataplane, const struct sp_mg
 		return NULL;
 	}
 	sp_apply_baseline(mgmt);
-	mgmt->events = sp_events_start(dataplane, &events, why, why_size);
-	if (mgmt->events == NULL)
+	if (start_events(mgmt, config, why, why_size) != 0)
 		goto err_release;
 	sp_events_set_stats(mgmt->events, sp_mgmt_stats_json, mgmt);
 	sp_apply_signatures(mgmt);
@@ -99,16 +140,8 @@ struct sp_mgmt *sp_mgmt_start(struct sp_dataplane *dataplane, const struct sp_mg
 		goto err_events;
 	if (sp_backends_start(mgmt, why, why_size) != 0)
 		goto err_captures;
-	if (config->socket_path != NULL) {
-		const struct sp_api_config api = {.path = config->socket_path,
-			.mode = config->socket_mode != 0 ? config->socket_mode : SOCKET_MODE_DEFAULT,
-			.group = config->socket_group,
-			.tls = config->tls};
-
-		mgmt->api = sp_api_start(mgmt, &api, why, why_size);
-		if (mgmt->api == NULL)
-			goto err_captures;
-	}
+	if (start_api(mgmt, config, why, why_size) != 0)
+		goto err_captures;
 	return mgmt;
 
 err_captures:

@@ -34,6 +34,8 @@ struct sp_mgmt_config {                  /* strings are copied */
 	void (*working)(void *context, bool begins); /* around jobs, which may take minutes; NULL: nothing is called */
 	void *tick_context;                          /* of both */
 	const struct sp_notes *notes;                /* what the start had to do without; copied. NULL: nothing */
+	bool fail_closed;         /* of the event file, TLS and the socket, what cannot be had is told in the status and done without */
+	const char *spare_socket; /* then: where the socket is instead, for the process's own group */
 	struct sp_health *health; /* thread that asks backends; taken over, also when the start fails; NULL: one is started */
 	struct sp_kernel *kernel; /* route mode: stays the caller's, and stays until sp_mgmt_stop; NULL in wire mode */
 };
@@ -42,8 +44,8 @@ struct sp_mgmt;
 
 /*
  * Opens the socket and starts the API thread and the event writer; the dataplane's workers may already run. NULL with a one-line reason
- * that says what to do in why (at least 256 bytes): socket path taken by a live process, no permission, event file not writable. A stale
- * socket is replaced.
+ * that says what to do in why (at least 256 bytes): socket path taken by a live process, no permission, event file not writable, no good
+ * certificate (with fail_closed only what there is no way around). A stale socket is replaced.
  */
 struct sp_mgmt *sp_mgmt_start(struct sp_dataplane *dataplane, const struct sp_mgmt_config *config, char *why, size_t why_size);
 
@@ -58,6 +60,13 @@ void sp_mgmt_wake(struct sp_mgmt *mgmt);
 
 /* Whether every worker polled at the last look, which is taken some times a second, before `tick`. Control thread. */
 bool sp_mgmt_workers_beat(const struct sp_mgmt *mgmt);
+
+/*
+ * Around work of `tick` that may take longer than whoever watches the loop waits, as a driver with its device: calls `working`, unless a
+ * worker does not poll, which is not to be covered by that. The end is told what the begin returned. NULL is nobody. Control thread.
+ */
+bool sp_mgmt_wait_begin(struct sp_mgmt *mgmt);
+void sp_mgmt_wait_end(struct sp_mgmt *mgmt, bool told);
 
 enum sp_port_event {
 	SP_PORT_LINK_UP,

@@ -105,9 +105,11 @@ static void set_counters(const struct sp_dataplane *dataplane, json_t *json)
 /* --- what workers have -----------------------------------------------------------------------------------------------------------------
  */
 
-/* Addresses of links: each worker has its part of their ports. */
-static void add_links(const struct sp_nat_query *query, struct sp_nat_pool_row *sums, size_t *n)
+/* Addresses of links: each worker has its part of their ports. False when some found no place. */
+static bool add_links(const struct sp_nat_query *query, struct sp_nat_pool_row *sums, size_t *n)
 {
+	bool complete = true;
+
 	for (uint32_t i = 0; i < query->n_links; i++) {
 		const struct sp_nat_pool_row *row = &query->links[i];
 		size_t k = 0;
@@ -115,31 +117,36 @@ static void add_links(const struct sp_nat_query *query, struct sp_nat_pool_row *
 		while (k < *n && (sums[k].address.family != row->address.family ||
 					 memcmp(sums[k].address.b, row->address.b, sizeof(row->address.b)) != 0))
 			k++;
-		if (k == SP_NAT_QUERY_LINKS)
+		if (k == SP_NAT_QUERY_LINKS) {
+			complete = false;
 			continue;
+		}
 		if (k == *n)
 			sums[(*n)++] = (struct sp_nat_pool_row){.address = row->address};
 		sums[k].ports += row->ports;
 		for (unsigned int p = 0; p < SP_NAT_PROTO_COUNT; p++)
 			sums[k].used[p] += row->used[p];
 	}
+	return complete;
 }
 
-/* False with a problem. Workers for which there is no time are left out: the next call is for them. */
-static bool set_links(const struct sp_ask *ask, struct sp_nat_query *query, json_t *pools)
+/* False with a problem. Workers for which there is no time are left out of the sums, which are not `complete` then. */
+static bool set_links(const struct sp_ask *ask, struct sp_nat_query *query, json_t *json, json_t *pools)
 {
 	struct sp_nat_pool_row *sums = calloc(SP_NAT_QUERY_LINKS, sizeof(sums[0]));
 	enum sp_asked answer = SP_ASKED_ANSWERED;
+	bool complete = true;
 	size_t n = 0;
 
 	for (unsigned int w = 0; sums != NULL && answer == SP_ASKED_ANSWERED && w < ask->call->mgmt->dataplane->n_workers; w++) {
 		sp_nat_query_init(query, UINT64_MAX, 1);
 		answer = sp_ask_worker(ask, w, &query->request);
 		if (answer == SP_ASKED_ANSWERED)
-			add_links(query, sums, &n);
+			complete &= add_links(query, sums, &n);
 	}
 	for (size_t k = 0; k < n; k++)
 		json_array_append_new(pools, pool_json(&sums[k]));
+	json_object_set_new(json, "complete", json_boolean(complete && answer == SP_ASKED_ANSWERED));
 	free(sums);
 	return sums != NULL && answer != SP_ASKED_SILENT;
 }
@@ -177,7 +184,7 @@ bool sp_nat_json(struct sp_call *call, json_t *json)
 	struct sp_nat_query *query = calloc(1, sizeof(*query));
 	json_t *pools = json_array();
 	const struct sp_ask ask = sp_ask_begin(call);
-	bool good = query != NULL && set_links(&ask, query, pools) && set_mappings(&ask, query, json);
+	bool good = query != NULL && set_links(&ask, query, json, pools) && set_mappings(&ask, query, json);
 
 	set_rules(call, json, pools);
 	json_object_set_new(json, "pools", pools);

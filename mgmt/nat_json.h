@@ -9,8 +9,8 @@
 
 #include "mgmt/res.h"
 
-/* Sets entries, pools (with how many were left out), counters, and mappings with `next`, by the parameters limit and cursor. False with a
- * problem as the answer. */
+/* Sets entries, pools (with how many were left out, and whether those of links are `complete`), counters, and mappings with `next`, by the
+ * parameters limit and cursor. False with a problem as the answer. */
 bool sp_nat_json(struct sp_call *call, json_t *json);
 
 #endif

@@ -1,26 +1,41 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE 1 /* pthread_mutex_clocklock */
 #include "mgmt/ports.h"
 
+#include <errno.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <rte_ethdev.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "dataplane/worker.h"
+#include "mgmt/interface.h"
 
-static pthread_mutex_t ethdev_lock = PTHREAD_MUTEX_INITIALIZER;
+#define SOON_NS 20000000 /* another who only asks the device is done by then */
 
-void sp_ports_lock(void)
+static pthread_mutex_t locks[SP_PORTS_MAX] = {[0 ... SP_PORTS_MAX - 1] = PTHREAD_MUTEX_INITIALIZER};
+
+void sp_port_lock(const struct sp_port *port)
 {
-	pthread_mutex_lock(&ethdev_lock);
+	pthread_mutex_lock(&locks[port->index]);
 }
 
-void sp_ports_unlock(void)
+bool sp_port_lock_soon(const struct sp_port *port)
 {
-	pthread_mutex_unlock(&ethdev_lock);
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += SOON_NS;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	return pthread_mutex_clocklock(&locks[port->index], CLOCK_MONOTONIC, &until) == 0;
+}
+
+void sp_port_unlock(const struct sp_port *port)
+{
+	pthread_mutex_unlock(&locks[port->index]);
 }
 
 static void sum_counters(const struct sp_dataplane *dataplane, unsigned int port, struct sp_port_counters *out)
@@ -46,11 +61,10 @@ void sp_port_report(const struct sp_dataplane *dataplane, unsigned int index, st
 	sum_counters(dataplane, index, &out->counters);
 	out->link_up = __atomic_load_n(&port->link_up, __ATOMIC_RELAXED) != 0;
 	out->zone = port->zone[0] < dataplane->zones.n ? dataplane->zones.name[port->zone[0]] : NULL;
-	if (__atomic_load_n(&port->paused, __ATOMIC_RELAXED)) /* may be held for seconds */
+	if (__atomic_load_n(&port->paused, __ATOMIC_RELAXED) || !sp_port_lock_soon(port))
 		return;
-	pthread_mutex_lock(&ethdev_lock);
 	out->has_device = rte_eth_dev_is_valid_port(port->ethdev) && rte_eth_stats_get(port->ethdev, &stats) == 0;
-	pthread_mutex_unlock(&ethdev_lock);
+	sp_port_unlock(port);
 	out->imissed = stats.imissed;
 	out->rx_nombuf = stats.rx_nombuf;
 	out->oerrors = stats.oerrors;
@@ -59,16 +73,12 @@ void sp_port_report(const struct sp_dataplane *dataplane, unsigned int index, st
 /* Whether the kernel's interface is up and has a carrier. An interface that is gone, or was moved to another namespace, is down. */
 static bool interface_is_running(unsigned int index)
 {
-	struct ifreq request = {0};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool running;
+	struct ifreq request;
+	int rc = sp_interface_ask(index, SIOCGIFFLAGS, &request);
 
-	if (fd < 0)
-		return true; /* not known: no reason to stop traffic */
-	running = if_indextoname(index, request.ifr_name) != NULL && ioctl(fd, SIOCGIFFLAGS, &request) == 0 &&
-		  (request.ifr_flags & IFF_RUNNING) != 0;
-	close(fd);
-	return running;
+	if (rc != 0)
+		return rc != -ENODEV; /* not known: no reason to stop traffic */
+	return (request.ifr_flags & IFF_RUNNING) != 0;
 }
 
 /* The drivers of kernel interfaces that always say "up". */
@@ -103,10 +113,9 @@ void sp_ports_watch(struct sp_dataplane *dataplane)
 	for (unsigned int i = 0; i < dataplane->n_ports; i++) {
 		struct sp_port *port = &dataplane->ports[i];
 
-		if (__atomic_load_n(&port->paused, __ATOMIC_RELAXED))
+		if (__atomic_load_n(&port->paused, __ATOMIC_RELAXED) || !sp_port_lock_soon(port))
 			continue;
-		pthread_mutex_lock(&ethdev_lock);
 		sp_port_read_link(port);
-		pthread_mutex_unlock(&ethdev_lock);
+		sp_port_unlock(port);
 	}
 }

@@ -21,7 +21,10 @@
 	X(NO_RULES, "no-rules", "the rule file did not load at start: everything is dropped",                                           \
 		"mend the rule file (`sallyport check FILE`) and `sallyctl reload`, or put another")                                    \
 	X(RELOAD_FAILED, "reload-failed", "the rule file has errors: the rules in force are older than the file",                       \
-		"mend the rule file (`sallyport check FILE`) and `sallyctl reload`")
+		"mend the rule file (`sallyport check FILE`) and `sallyctl reload`")                                                    \
+	X(NO_TLS, "no-tls", "the API is not served over TLS", "mend that, then `sallyctl reload`")                                      \
+	X(TLS_NOT_RENEWED, "tls-not-renewed", "the API goes on with its former certificate", "mend that, then `sallyctl reload`")       \
+	X(TOKENS_FAULTY, "tokens-faulty", "only good lines of the token file let anybody in", "mend that, then `sallyctl reload`")
 
 enum sp_degraded {
 #define X(e, c, t, r) SP_DEGRADED_##e,

@@ -53,8 +53,9 @@ static int begin(struct sp_start *start)
 
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && code == SP_EXIT_GOOD && !sp_signals_leaving(); i++) {
 		code = steps[i](start);
-		/* What was given up with the privileges cannot be had again. */
-		if (code != SP_EXIT_GOOD && (steps[i] == sp_start_eal || steps[i] == sp_start_build || steps[i] == sp_start_publish))
+		/* What was given up with the privileges cannot be had again; a signal to leave would be lost with this process image. */
+		if (code != SP_EXIT_GOOD && !sp_signals_leaving() &&
+			(steps[i] == sp_start_eal || steps[i] == sp_start_build || steps[i] == sp_start_publish))
 			sp_closed_again(start);
 	}
 	return code;

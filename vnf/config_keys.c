@@ -107,8 +107,8 @@ static void set_listen(struct sp_config_reader *reader, const config_setting_t *
 	(void)key;
 	if (text == NULL || text[0] == '\0')
 		return;
-	if (!sp_tls_listen_valid(text)) {
-		sp_config_error(reader, s, "\"listen\" must be an address and a port: \"0.0.0.0:8443\", \"[::]:8443\"");
+	if (sp_tls_listen_port(text) == 0) {
+		sp_config_error(reader, s, "\"listen\" must be an address and a port from 1 to 65535: \"0.0.0.0:8443\", \"[::]:8443\"");
 		return;
 	}
 	config->tls.listen = sp_config_strdup(config, text);

@@ -116,7 +116,7 @@ static void check_link(struct sp_config *config, struct sp_config_port *port, st
 			sp_diag_error(diags, port->file, port->line,
 				"port \"%s\": in route mode its interface in Linux has this name, which the device %s has taken; choose "
 				"another",
-				port->name, config->ports[i].device.text);
+				port->name, config->ports[i].device.shown);
 	if (port->peer_name[0] != '\0' && port->parent_name[0] == '\0')
 		sp_diag_error(diags, port->file, port->line,
 			"port \"%s\" has a peer, but in route mode routes say where packets go; remove peer", port->name);

@@ -6,6 +6,7 @@
 #include "vnf/device.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <rte_bus.h>
 #include <rte_bus_vdev.h>
@@ -30,6 +31,23 @@ static const char *const drivers[] = {
 
 #define PCI_DEVICE_MAX 31 /* a bus has no more; DPDK's parser does not mind */
 
+/* The text without what must not reach a log or whoever may only read: memif's secret, as often as it is given. */
+static void hide_secrets(char *out, size_t size, const char *text)
+{
+	static const char name[] = "secret=";
+	size_t n = 0;
+
+	while (*text != '\0' && n + sizeof(name) + 3 < size) {
+		if (strncmp(text, name, sizeof(name) - 1) == 0) {
+			n += (size_t)snprintf(out + n, size - n, "%s...", name);
+			text += strcspn(text, ",");
+		} else {
+			out[n++] = *text++;
+		}
+	}
+	out[n] = '\0';
+}
+
 static int parse_vdev(const char *text, struct sp_device *out, char *why, size_t why_size)
 {
 	size_t name_len = strcspn(text, ",");
@@ -52,12 +70,12 @@ static int parse_vdev(const char *text, struct sp_device *out, char *why, size_t
 	}
 	near = sp_diag_nearest(text, driver_len, drivers, N_DRIVERS);
 	if (near != NULL)
-		snprintf(why, why_size, "device \"%.80s\" names no driver; did you mean \"%s\"?", text, near);
+		snprintf(why, why_size, "device \"%.80s\" names no driver; did you mean \"%s\"?", out->shown, near);
 	else
 		snprintf(why, why_size,
 			"device \"%.80s\" is neither a PCI address (0000:00:06.0), a MAC address, nor a DPDK vdev "
 			"(net_af_packet0,iface=eth0)",
-			text);
+			out->shown);
 	return -EINVAL;
 }
 
@@ -72,6 +90,7 @@ int sp_device_parse(const char *text, struct sp_device *out, char *why, size_t w
 		return -EINVAL;
 	}
 	snprintf(device.text, sizeof(device.text), "%s", text);
+	hide_secrets(device.shown, sizeof(device.shown), text);
 	if (rte_ether_unformat_addr(text, &device.mac) == 0) {
 		if (!rte_is_valid_assigned_ether_addr(&device.mac)) {
 			snprintf(why, why_size, "MAC address \"%s\" belongs to no device: it is zero, multicast or broadcast", text);
@@ -250,13 +269,13 @@ static int open_vdev(const struct sp_device *device, uint16_t *ethdev, char *why
 			said);
 	else
 		snprintf(why, why_size, "%s could not be opened (%s); check its arguments \"%s\"", device->name,
-			said[0] != '\0' ? said : strerror(-rc), device->args);
+			said[0] != '\0' ? said : strerror(-rc), device->shown + RTE_MIN(strlen(device->shown), strlen(device->name) + 1));
 	return -ENODEV;
 }
 
 /* --- whether it is there ------------------------------------------------------------------------------------------------------------ */
 
-uint64_t sp_device_sight(const struct sp_device *device)
+static uint64_t look(const struct sp_device *device)
 {
 	char interface[IF_NAMESIZE];
 
@@ -269,9 +288,37 @@ uint64_t sp_device_sight(const struct sp_device *device)
 	return 1;
 }
 
+static uint64_t look_open(const struct sp_device *device, const char *bus_name)
+{
+	return device->kind == SP_DEVICE_MAC ? sp_pci_sight(bus_name) : look(device);
+}
+
+/* Whether there is a descriptor left: all looks take one, and see nothing without. */
+static bool can_look(void)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+uint64_t sp_device_sight(const struct sp_device *device)
+{
+	uint64_t sight = look(device);
+
+	if (sight != 0)
+		return sight;
+	return can_look() ? look(device) : SP_SIGHT_UNKNOWN;
+}
+
 uint64_t sp_device_sight_open(const struct sp_device *device, const char *bus_name)
 {
-	return device->kind == SP_DEVICE_MAC ? sp_pci_sight(bus_name) : sp_device_sight(device);
+	uint64_t sight = look_open(device, bus_name);
+
+	if (sight != 0)
+		return sight;
+	return can_look() ? look_open(device, bus_name) : SP_SIGHT_UNKNOWN;
 }
 
 static int open_kind(const struct sp_device *device, uint16_t *ethdev, char *why, size_t why_size)

@@ -6,6 +6,7 @@
 #define SP_VNF_DEVICE_H
 
 #include <rte_ether.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,7 +14,8 @@ enum sp_device_kind { SP_DEVICE_NONE, SP_DEVICE_PCI, SP_DEVICE_MAC, SP_DEVICE_VD
 
 struct sp_device {
 	enum sp_device_kind kind;
-	char text[256];            /* as configured */
+	char text[256];            /* as configured: for DPDK only, since memif's holds a secret */
+	char shown[384];           /* the same for people, without secrets */
 	char name[64];             /* PCI: full address; vdev: name before the first comma; MAC: canonical text */
 	char args[256];            /* vdev: what follows the first comma */
 	struct rte_ether_addr mac; /* MAC only */
@@ -28,6 +30,8 @@ int sp_device_parse(const char *text, struct sp_device *out, char *why, size_t w
  * takes for its device.
  */
 int sp_device_open(const struct sp_device *device, uint16_t *ethdev, char *why, size_t why_size);
+
+#define SP_SIGHT_UNKNOWN UINT64_MAX /* there was no descriptor left to look with */
 
 /*
  * A number that changes whenever what the device names comes, goes, or could be opened where it could not before; 0 when it is certainly

@@ -66,6 +66,10 @@ const struct sp_config_port *sp_doctor_port_of(const struct sp_facts *facts, con
 /* The driver that gives the device to DPDK on this machine. */
 const char *sp_doctor_driver_for(const struct sp_facts *facts, const struct sp_nic *nic);
 
+/* The shell's words that give the device to the driver until the next boot, from whatever has it now. */
+#define SP_BINDING_MAX 320
+void sp_doctor_binding(char out[SP_BINDING_MAX], const char *driver, const struct sp_nic *nic);
+
 /* Numbers as a list of ranges ("0-3,8"), cut with "..." where it does not fit. is(context, i) tells for each below n. */
 void sp_doctor_ranges(char *out, size_t size, unsigned int n, bool (*is)(const void *context, unsigned int i), const void *context);
 

@@ -104,6 +104,17 @@ const char *sp_doctor_driver_for(const struct sp_facts *facts, const struct sp_n
 	return facts->modules[SP_MODULE_IGB_UIO] == SP_MODULE_LOADED ? "igb_uio" : "uio_pci_generic";
 }
 
+void sp_doctor_binding(char out[SP_BINDING_MAX], const char *driver, const struct sp_nic *nic)
+{
+	int used = snprintf(
+		out, SP_BINDING_MAX, "modprobe %s && echo %s >/sys/bus/pci/devices/%s/driver_override && ", driver, driver, nic->pci);
+
+	if (nic->driver[0] != '\0')
+		used += snprintf(out + used, (size_t)(SP_BINDING_MAX - used), "echo %s >/sys/bus/pci/devices/%s/driver/unbind && ",
+			nic->pci, nic->pci);
+	snprintf(out + used, (size_t)(SP_BINDING_MAX - used), "echo %s >/sys/bus/pci/drivers_probe", nic->pci);
+}
+
 void sp_doctor_ranges(char *out, size_t size, unsigned int n, bool (*is)(const void *context, unsigned int i), const void *context)
 {
 	size_t used = 0;

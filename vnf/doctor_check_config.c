@@ -42,8 +42,7 @@ static void check_files(const struct sp_facts *facts, struct sp_findings *findin
 			"%s is not here: everything is dropped", conf->rules);
 		sp_finding_fix(finding,
 			"printf 'version = 1;\\ndefault = { action = \"drop\"; log = true; };\\nrules = ( );\\n' >%s && systemctl restart "
-			"sallyport; "
-			"examples: /usr/share/doc/sallyport/rules",
+			"sallyport # examples: /usr/share/doc/sallyport/rules",
 			conf->rules);
 		return;
 	}
@@ -58,18 +57,10 @@ static void check_files(const struct sp_facts *facts, struct sp_findings *findin
 
 static void fix_by_binding(struct sp_finding *finding, const struct sp_facts *facts, const struct sp_nic *nic)
 {
-	const char *driver = sp_doctor_driver_for(facts, nic), *pci = nic->pci;
+	char binding[SP_BINDING_MAX];
 
-	if (nic->driver[0] != '\0')
-		sp_finding_fix(finding,
-			"modprobe %s && echo %s >/sys/bus/pci/devices/%s/driver_override && echo %s >/sys/bus/pci/devices/%s/driver/unbind "
-			"&& "
-			"echo %s >/sys/bus/pci/drivers_probe",
-			driver, driver, pci, pci, pci, pci);
-	else
-		sp_finding_fix(finding,
-			"modprobe %s && echo %s >/sys/bus/pci/devices/%s/driver_override && echo %s >/sys/bus/pci/drivers_probe", driver,
-			driver, pci, pci);
+	sp_doctor_binding(binding, sp_doctor_driver_for(facts, nic), nic);
+	sp_finding_fix(finding, "%s", binding);
 }
 
 static void check_binding(
@@ -107,7 +98,7 @@ static unsigned int count_free(const struct sp_facts *facts, const struct sp_nic
 	for (unsigned int i = facts->n_nics; i-- > 0;) {
 		const struct sp_nic *nic = &facts->nics[i];
 
-		if (nic->kind == SP_NIC_PF || sp_nic_is_busy(nic) || sp_doctor_port_of(facts, nic) != NULL ||
+		if ((nic->kind == SP_NIC_PF && facts->host) || sp_nic_is_busy(nic) || sp_doctor_port_of(facts, nic) != NULL ||
 			(nic->kind == SP_NIC_VIRTIO && !sp_driver_is_vfio(nic->driver) && !sp_driver_is_uio(nic->driver)))
 			continue;
 		*first = nic;
@@ -234,6 +225,8 @@ static void check_seed(const struct sp_facts_cloud *cloud, struct sp_findings *f
 		finding = sp_finding_add(findings, SP_TOPIC_BOOT, SP_LEVEL_WARNING, "seed", "cloud-init", "%u complaint%s: %s",
 			cloud->n_warnings, cloud->n_warnings == 1 ? "" : "s", cloud->warning);
 		sp_finding_fix(finding, "%s", again);
+	} else if (cloud->disabled && cloud->seeded) {
+		sp_finding_add(findings, SP_TOPIC_BOOT, SP_LEVEL_OK, "seed", "cloud-init", "done at an earlier boot; there is no seed now");
 	} else if (cloud->disabled || strncmp(cloud->datasource, "DataSourceNone", 14) == 0) {
 		finding = sp_finding_add(
 			findings, SP_TOPIC_BOOT, SP_LEVEL_NOTE, "no-seed", "cloud-init", "found no seed: no SSH key and no rules of yours");

@@ -93,6 +93,20 @@ static bool has_own_cpus(const struct sp_facts *facts)
 	return facts->n_cpus > facts->conf.n_workers;
 }
 
+/* Where all but the workers belongs: the first CPU that is not theirs. CPU 0 never gets rid of it: false, with that as the remedy, where it
+ * is a worker's. */
+static bool find_house(const struct sp_facts *facts, struct sp_finding *finding, unsigned int *house)
+{
+	*house = 0;
+	if (is_worker(facts, 0)) {
+		sp_finding_fix(finding, "in %s: leave CPU 0 out of `workers`: Linux itself needs it", facts->conf.path);
+		return false;
+	}
+	while (*house + 1 < SP_FACTS_CPUS && (!is_online(facts, *house) || is_worker(facts, *house)))
+		++*house;
+	return true;
+}
+
 static void check_workers(const struct sp_facts *facts, struct sp_findings *findings)
 {
 	struct sp_finding *finding;
@@ -124,6 +138,7 @@ static void check_isolation(const struct sp_facts *facts, struct sp_findings *fi
 {
 	char list[64], all[64], args[300];
 	struct sp_finding *finding;
+	unsigned int house;
 	bool disturbed;
 
 	if (!has_own_cpus(facts))
@@ -139,14 +154,16 @@ static void check_isolation(const struct sp_facts *facts, struct sp_findings *fi
 	}
 	finding = sp_finding_add(findings, SP_TOPIC_CPU, disturbed ? SP_LEVEL_WARNING : SP_LEVEL_NOTE, "isolation", "isolation",
 		"CPU %s: %s", list, disturbed ? "the scheduler runs other things there, too" : "isolated, but the timer ticks on");
-	snprintf(args, sizeof(args), "isolcpus=managed_irq,domain,%s nohz_full=%s rcu_nocbs=%s irqaffinity=0", all, all, all);
+	if (!find_house(facts, finding, &house))
+		return;
+	snprintf(args, sizeof(args), "isolcpus=managed_irq,domain,%s nohz_full=%s rcu_nocbs=%s irqaffinity=%u", all, all, all, house);
 	sp_finding_fix_kernel(facts, finding, "isolation", args);
 }
 
 static void check_irqs(const struct sp_facts *facts, struct sp_findings *findings)
 {
 	struct sp_finding *finding;
-	unsigned int n = 0;
+	unsigned int n = 0, house;
 	char list[64];
 
 	for (unsigned int cpu = 0; cpu < SP_FACTS_CPUS; cpu++)
@@ -156,8 +173,10 @@ static void check_irqs(const struct sp_facts *facts, struct sp_findings *finding
 	sp_doctor_ranges(list, sizeof(list), SP_FACTS_CPUS, is_interrupted, facts);
 	finding =
 		sp_finding_add(findings, SP_TOPIC_CPU, SP_LEVEL_NOTE, "irqs", "interrupts", "%u go to CPU %s, where workers poll", n, list);
-	sp_finding_fix(
-		finding, "systemctl disable --now irqbalance; for f in /proc/irq/*/smp_affinity_list; do echo 0 >$f; done 2>/dev/null");
+	if (find_house(facts, finding, &house))
+		sp_finding_fix(finding,
+			"systemctl disable --now irqbalance; for f in /proc/irq/*/smp_affinity_list; do echo %u >$f; done 2>/dev/null",
+			house);
 }
 
 static void check_governor(const struct sp_facts *facts, struct sp_findings *findings)

@@ -135,11 +135,12 @@ static bool has_twin(const struct sp_facts *facts, const struct sp_nic *vf)
 	return false;
 }
 
-/* Neither given away nor free to be: Linux here uses the VF as an interface of its own. */
-static bool is_ours(const struct sp_facts *facts, const struct sp_nic *vf)
+/* Not given away, but free to be: Linux has an interface of the VF, by which this machine does not live. */
+static bool is_kept(const struct sp_facts *facts, const struct sp_nic *vf)
 {
 	(void)facts;
-	return vf->driver[0] != '\0' && !sp_driver_is_vfio(vf->driver) && !sp_driver_is_uio(vf->driver) && !sp_nic_is_bifurcated(vf);
+	return vf->driver[0] != '\0' && !sp_driver_is_vfio(vf->driver) && !sp_driver_is_uio(vf->driver) && !sp_nic_is_bifurcated(vf) &&
+	       !sp_nic_is_busy(vf);
 }
 
 /* What wire mode makes of a VF that a port here uses; routed mode does not mind. */
@@ -197,7 +198,7 @@ static void check_sets(const struct sp_facts *facts, struct sp_findings *finding
 
 static void check_held(const struct sp_facts *facts, struct sp_findings *findings, const struct sp_nic *pf)
 {
-	struct vf_set set = {.facts = facts, .pf = pf, .is = is_ours};
+	struct vf_set set = {.facts = facts, .pf = pf, .is = is_kept};
 	struct sp_finding *finding;
 	char numbers[80], words[400];
 
@@ -224,7 +225,7 @@ static void check_pf(const struct sp_facts *facts, struct sp_findings *findings,
 	if (pf->vfs == 0) {
 		finding = sp_finding_add(findings, SP_TOPIC_DEVICES, SP_LEVEL_NOTE, "pf-no-vfs", name, "%s, %s: no VFs of %u possible%s",
 			pf->pci, pf->driver, pf->total_vfs, pf->default_route ? "; it has this host's default route" : "");
-		sp_finding_fix(finding, "sallyport-vf create %s 2%s", name, pf->default_route ? " --yes --yes" : "");
+		sp_finding_fix(finding, "sallyport-vf create %s 2", name); /* which refuses what would cut the host off */
 		return;
 	}
 	sp_finding_add(findings, SP_TOPIC_DEVICES, SP_LEVEL_OK, "pf", name, "%s, %s: %u VF%s of %u possible%s", pf->pci, pf->driver,
@@ -285,7 +286,7 @@ static void check_random_mac(struct sp_findings *findings, const struct sp_nic *
 
 static void check_guest(const struct sp_facts *facts, struct sp_findings *findings)
 {
-	unsigned int usable = 0, vfs = 0, management = 0;
+	unsigned int usable = 0, vfs = 0, management = facts->other_interfaces;
 	struct sp_finding *finding;
 
 	for (unsigned int i = 0; i < facts->n_nics; i++) {

@@ -56,9 +56,10 @@ static void check_off(const struct sp_facts *facts, struct sp_findings *findings
 		return;
 	}
 	finding = sp_finding_add(findings, SP_TOPIC_IOMMU, SP_LEVEL_ERROR, "iommu-off", "IOMMU",
-		"is there (ACPI table %s), but not switched on: devices reach all memory, and VFIO takes none",
-		is_amd(facts) ? "IVRS" : "DMAR");
-	sp_finding_fix_kernel(facts, finding, "iommu", is_amd(facts) ? "amd_iommu=on iommu=pt" : "intel_iommu=on iommu=pt");
+		"is there (ACPI table %s), but not switched on: devices reach all memory, and VFIO takes none%s",
+		is_amd(facts) ? "IVRS" : "DMAR",
+		is_amd(facts) ? ". Linux leaves one off that it takes for faulty (dmesg | grep AMD-Vi): newer firmware may mend it" : "");
+	sp_finding_fix_kernel(facts, finding, "iommu", is_amd(facts) ? "amd_iommu=force_enable iommu=pt" : "intel_iommu=on iommu=pt");
 }
 
 static void check_absent(const struct sp_facts *facts, struct sp_findings *findings)
@@ -186,6 +187,18 @@ static void check_lockdown(const struct sp_facts *facts, struct sp_findings *fin
 /* --- groups ----------------------------------------------------------------------------------------------------------------------------
  */
 
+/* A guest's remedy: the group's other one goes to user space, too, but only a network device that nothing shows to be in use. */
+static void fix_shared(const struct sp_facts *facts, struct sp_finding *finding, const struct sp_nic *nic)
+{
+	const struct sp_nic *stranger = sp_facts_nic(facts, nic->stranger);
+	char binding[SP_BINDING_MAX] = "";
+
+	if (stranger != NULL && stranger->kind != SP_NIC_VIRTIO && !sp_nic_is_busy(stranger) && !sp_nic_is_bifurcated(stranger))
+		sp_doctor_binding(binding, "vfio-pci", stranger);
+	sp_finding_fix(finding, "in the VM's XML: a pcie-root-port of its own for each device%s%s",
+		binding[0] != '\0' ? "; or here:\n" : "", binding);
+}
+
 static void check_groups(const struct sp_facts *facts, struct sp_findings *findings)
 {
 	unsigned int vfs = 0, alone = 0;
@@ -206,10 +219,7 @@ static void check_groups(const struct sp_facts *facts, struct sp_findings *findi
 				sp_finding_fix(finding,
 					"put the card into a slot below a port with ACS, or switch ACS on in the firmware's set-up");
 			else
-				sp_finding_fix(finding,
-					"in the VM's XML: a pcie-root-port of its own for each device; or here: driverctl set-override %s "
-					"vfio-pci",
-					nic->stranger);
+				fix_shared(facts, finding, nic);
 		} else if (nic->companions > 0) {
 			sp_finding_add(findings, SP_TOPIC_IOMMU, SP_LEVEL_NOTE, "group-shared", nic->pci,
 				"shares IOMMU group %d with %s%s: they go to one VM or process only, and reach each other", nic->group,

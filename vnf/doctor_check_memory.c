@@ -9,7 +9,9 @@
 #define HUGE_1G_KB  (1u << 20)
 #define WORTH_1G_MB 4096
 #define RESERVE_MB  192 /* that Linux and its services keep when pages are set aside */
-#define PAGES_FILE  "/etc/sysctl.d/80-sallyport.conf"
+#define PAGE_2M_KB  2048
+#define PAGES_NOW   "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+#define PAGES_FILE  "/etc/tmpfiles.d/sallyport-pages.conf"
 
 static uint32_t pages_for(uint32_t mb)
 {
@@ -25,10 +27,16 @@ static bool uses_uio(const struct sp_facts *facts)
 	return false;
 }
 
-static void fix_pages(struct sp_finding *finding, uint32_t need_mb)
+/* So many pages more than others hold; and of 2 MB, while vm.nr_hugepages counts those of the default size, which may be 1 GB. */
+static void fix_pages(const struct sp_facts *facts, struct sp_finding *finding)
 {
-	sp_finding_fix(finding, "sysctl -w vm.nr_hugepages=%u && echo 'vm.nr_hugepages = %u' >" PAGES_FILE, pages_for(need_mb),
-		pages_for(need_mb));
+	uint64_t pages = pages_for(facts->conf.need_mb);
+
+	for (unsigned int i = 0; i < facts->n_pages; i++)
+		if (facts->pages[i].size_kb == PAGE_2M_KB)
+			pages += facts->pages[i].total - facts->pages[i].free;
+	sp_finding_fix(finding, "echo %llu >" PAGES_NOW " && echo 'w " PAGES_NOW " - - - - %llu' >" PAGES_FILE, (unsigned long long)pages,
+		(unsigned long long)pages);
 }
 
 /* Pages are short: what that means depends on who needs them. */
@@ -42,7 +50,7 @@ static void tell_short(const struct sp_facts *facts, struct sp_findings *finding
 		must ? uses_uio(facts) ? "; a device without an IOMMU needs them" : "; memory.huge is true"
 		     : ": it will use ordinary pages, which are slower");
 
-	fix_pages(finding, conf->need_mb);
+	fix_pages(facts, finding);
 }
 
 static void check_pages(const struct sp_facts *facts, struct sp_findings *findings)
@@ -60,9 +68,8 @@ static void check_pages(const struct sp_facts *facts, struct sp_findings *findin
 			sp_finding_add(findings, SP_TOPIC_MEMORY, SP_LEVEL_OK, "huge-pages", "huge pages", "%llu MB, %llu of them free",
 				(unsigned long long)total, (unsigned long long)free_mb);
 		else if (conf->need_mb != 0)
-			fix_pages(sp_finding_add(findings, SP_TOPIC_MEMORY, SP_LEVEL_WARNING, "huge-pages", "huge pages",
-					  "there are none: the firewall runs on ordinary pages, which are slower"),
-				conf->need_mb);
+			fix_pages(facts, sp_finding_add(findings, SP_TOPIC_MEMORY, SP_LEVEL_WARNING, "huge-pages", "huge pages",
+						 "there are none: the firewall runs on ordinary pages, which are slower"));
 		return;
 	}
 	if (free_mb < conf->need_mb)
@@ -83,8 +90,9 @@ static void check_enough(const struct sp_facts *facts, struct sp_findings *findi
 		return;
 	finding = sp_finding_add(findings, SP_TOPIC_MEMORY, SP_LEVEL_ERROR, "memory", "memory",
 		"%llu MB in all, but the firewall takes %u and Linux some %u", (unsigned long long)memory_mb, conf->need_mb, RESERVE_MB);
-	sp_finding_fix(finding, "give the VM %u MB; or, in %s: sessions = { max = 32768; }; route = { max4 = 16384; max6 = 4096; };",
-		(conf->need_mb + RESERVE_MB + 511) / 512 * 512, conf->path);
+	sp_finding_fix(finding, "give the VM %u MB; or, in %s: sessions = { max = 32768; };%s",
+		(conf->need_mb + RESERVE_MB + 511) / 512 * 512, conf->path,
+		conf->config != NULL && conf->config->mode == SP_MODE_ROUTE ? " route = { max4 = 16384; max6 = 4096; };" : "");
 }
 
 static void check_nodes(const struct sp_facts *facts, struct sp_findings *findings)
@@ -142,7 +150,9 @@ void sp_doctor_check_memory(const struct sp_facts *facts, struct sp_findings *fi
 		finding = sp_finding_add(findings, SP_TOPIC_MEMORY, SP_LEVEL_NOTE, "left-maps", "huge pages",
 			"%u file%s of a DPDK process that may be gone keep pages in use", facts->left_maps,
 			facts->left_maps == 1 ? "" : "s");
-		sp_finding_fix(finding, "fuser -s /dev/hugepages/rtemap_* || rm /dev/hugepages/rtemap_*");
+		/* With what every Debian has; nothing is removed where the count cannot be made. */
+		sp_finding_fix(
+			finding, "[ \"$(cat /proc/[0-9]*/maps 2>/dev/null | grep -c /rtemap_)\" = 0 ] && rm /dev/hugepages/rtemap_*");
 	}
 	if (facts->conf.need_mb != 0 && strcmp(facts->thp, "always") == 0) {
 		finding = sp_finding_add(findings, SP_TOPIC_MEMORY, SP_LEVEL_NOTE, "thp", "transparent",

@@ -16,11 +16,11 @@
 /* Whether a port is made of it: VFs and other devices that Linux does not use. A host offers its VFs only. */
 static bool is_offered(const struct sp_facts *facts, const struct sp_nic *nic)
 {
-	if (sp_nic_is_busy(nic) || nic->kind == SP_NIC_PF)
+	if (sp_nic_is_busy(nic))
 		return false;
 	if (nic->kind == SP_NIC_VF)
 		return true;
-	return !facts->host && (nic->kind == SP_NIC_NIC || sp_driver_is_vfio(nic->driver) || sp_driver_is_uio(nic->driver));
+	return !facts->host && (nic->kind != SP_NIC_VIRTIO || sp_driver_is_vfio(nic->driver) || sp_driver_is_uio(nic->driver));
 }
 
 /* VFs first, then by PCI address. */

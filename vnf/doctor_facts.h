@@ -96,6 +96,7 @@ struct sp_facts_cloud {
 	unsigned int n_errors, n_warnings;
 	char error[256], warning[256]; /* the first of each */
 	bool disabled;                 /* it found nothing to do */
+	bool seeded;                   /* an earlier boot had a seed, which lasts */
 	char notes[8][160];            /* what the appliance's boot had to say, "" behind the last */
 };
 
@@ -117,7 +118,7 @@ struct sp_facts_config {
 struct sp_facts {
 	bool live;           /* this machine, and not a copy of another one's files */
 	bool root;           /* may see everything */
-	bool host;           /* VFs are made here; else the machine is given them */
+	bool host;           /* VFs are made here, or are to be; else the machine is given them, or whole NICs */
 	char hypervisor[32]; /* "": none */
 	char product[64], release[64], cpu_model[64];
 	char cmdline[4096];
@@ -129,8 +130,8 @@ struct sp_facts {
 	bool remapping;            /* of interrupts */
 	enum sp_module_state modules[SP_MODULES];
 	bool unsafe_interrupts; /* of vfio_iommu_type1 */
-	bool can_noiommu, noiommu;
-	char lockdown[16]; /* "none", "integrity", "confidentiality"; "": the kernel has none */
+	bool noiommu;           /* VFIO's mode without one is on */
+	char lockdown[16];      /* "none", "integrity", "confidentiality"; "": the kernel has none */
 
 	uint64_t memory_kb, available_kb, swap_kb;
 	struct sp_facts_pages pages[SP_FACTS_PAGES];
@@ -139,13 +140,13 @@ struct sp_facts {
 	char thp[16];           /* "always", "madvise", "never", "": none */
 
 	bool cpu_flags[SP_CPU_FLAGS];
-	char clocksource[24];
 	unsigned int n_cpus, n_nodes; /* online */
 	unsigned int steal_permille;  /* of all time since boot */
 	struct sp_facts_cpu cpus[SP_FACTS_CPUS];
 
 	struct sp_nic *nics; /* ascending by PCI address */
 	unsigned int n_nics, more_nics;
+	unsigned int other_interfaces; /* of devices that are not on the PCI bus: Hyper-V's and Xen's own, USB */
 
 	int firewall_pid; /* of `sallyport run`, 0: does not run */
 	struct sp_facts_cloud cloud;

@@ -16,7 +16,8 @@
 #define NODES_MAX   256
 #define IRQS_MAX    65536
 #define JSON_MAX    (1u << 18)
-#define LINES_MAX   100000 /* of modules.dep */
+#define LINES_MAX   100000                /* of modules.dep */
+#define NO_INSTANCE "iid-datasource-none" /* cloud-init's, where it ran without a seed */
 
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -159,7 +160,6 @@ static void read_modules(struct sp_facts *facts, const char *root)
 	for (unsigned int m = 0; m < SP_MODULES; m++)
 		if (sp_read_exists(root, "%s", loaded[m][0]) || sp_read_exists(root, "%s", loaded[m][1]))
 			facts->modules[m] = SP_MODULE_LOADED;
-	facts->can_noiommu = sp_read_exists(root, "%s", noiommu);
 	facts->noiommu = is_yes(root, noiommu);
 	facts->unsafe_interrupts = is_yes(root, "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts");
 	if (sp_read_line(root, line, sizeof(line), "/sys/kernel/security/lockdown") && (open = strchr(line, '[')) != NULL)
@@ -389,8 +389,6 @@ static void read_cpus(struct sp_facts *facts, const char *root)
 		if (facts->cpus[cpu].online)
 			sp_read_line(root, facts->cpus[cpu].governor, sizeof(facts->cpus[cpu].governor),
 				"/sys/devices/system/cpu/cpu%u/cpufreq/scaling_governor", cpu);
-	sp_read_line(
-		root, facts->clocksource, sizeof(facts->clocksource), "/sys/devices/system/clocksource/clocksource0/current_clocksource");
 	read_irqs(facts, root);
 	read_steal(facts, root);
 }
@@ -468,10 +466,12 @@ void sp_facts_cloud(struct sp_facts *facts, const char *root)
 	json_t *result = read_json(root, "/run/cloud-init/result.json"), *status = read_json(root, "/run/cloud-init/status.json");
 	const json_t *v1 = json_object_get(result, "v1");
 	const char *source = json_string_value(json_object_get(v1, "datasource"));
+	char instance[64];
 
 	cloud->there = sp_read_exists(root, "/run/cloud-init/status.json");
 	cloud->done = v1 != NULL;
 	cloud->disabled = sp_read_exists(root, "/run/cloud-init/disabled");
+	cloud->seeded = sp_read_link(root, instance, sizeof(instance), "/var/lib/cloud/instance") && strcmp(instance, NO_INSTANCE) != 0;
 	if (source == NULL)
 		source = json_string_value(json_object_get(json_object_get(status, "v1"), "datasource"));
 	if (source != NULL)

@@ -260,10 +260,14 @@ static int compare_nics(const void *a, const void *b)
 
 static void number_vfs(struct sp_facts *facts, const char *root)
 {
+	bool tool = sp_read_exists(root, "/usr/sbin/sallyport-vf");
+
 	for (unsigned int i = 0; i < facts->n_nics; i++) {
 		const struct sp_nic *pf = &facts->nics[i];
 
-		facts->host |= pf->total_vfs > 0 || pf->pf[0] != '\0';
+		/* A VM may be given a whole NIC, of which it makes no VFs: then it is one like any other, unless the tool for that is here.
+		 */
+		facts->host |= pf->vfs > 0 || pf->pf[0] != '\0' || (pf->total_vfs > 0 && tool);
 		for (unsigned int n = 0; n < pf->vfs; n++) {
 			struct sp_nic *vf;
 			char pci[16];
@@ -305,6 +309,30 @@ static void read_default_routes(struct sp_facts *facts, const char *root)
 		fclose(file);
 }
 
+static bool has_interface(const struct sp_facts *facts, const char *name)
+{
+	for (unsigned int i = 0; i < facts->n_nics; i++)
+		if (strcmp(facts->nics[i].netdev, name) == 0)
+			return true;
+	return false;
+}
+
+static void count_others(struct sp_facts *facts, const char *root)
+{
+	DIR *folder = sp_read_folder(root, "/sys/class/net");
+
+	for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+		char bus[16];
+
+		if (sp_read_entry(entry, IFNAMSIZ) && !has_interface(facts, entry->d_name) &&
+			sp_read_link(root, bus, sizeof(bus), "/sys/class/net/%s/device/subsystem", entry->d_name) &&
+			strcmp(bus, "pci") != 0 && facts->other_interfaces < SP_FACTS_NICS)
+			facts->other_interfaces++;
+	}
+	if (folder != NULL)
+		closedir(folder);
+}
+
 int sp_facts_nics(struct sp_facts *facts, const char *root)
 {
 	DIR *folder = sp_read_folder(root, "/sys/bus/pci/devices");
@@ -328,6 +356,7 @@ int sp_facts_nics(struct sp_facts *facts, const char *root)
 	qsort(facts->nics, facts->n_nics, sizeof(facts->nics[0]), compare_nics);
 	number_vfs(facts, root);
 	read_default_routes(facts, root);
+	count_others(facts, root);
 	return 0;
 }
 

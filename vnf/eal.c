@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <rte_common.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_log.h>
@@ -40,14 +41,29 @@ void sp_eal_capture_begin(struct sp_eal_capture *capture)
 		dup2(capture->file, STDERR_FILENO);
 }
 
-/* The last line that says something, without the "EAL: " before it. */
+/* With these EAL ends whatever the cause was, which stands before them. */
+static bool tells_nothing(const char *line)
+{
+	static const char *const ends[] = {
+		"EAL: Failed to attach device on primary process", "EAL: Driver cannot attach the device", "EAL: Requested device"};
+
+	for (size_t i = 0; i < RTE_DIM(ends); i++)
+		if (strncmp(line, ends[i], strlen(ends[i])) == 0)
+			return true;
+	return line[strspn(line, " \t\r")] == '\0';
+}
+
+/* The last line that says something, without the "EAL: " before it; of those that say little the first. */
 static void last_line(char *text, char *out, size_t out_size)
 {
-	char *line = NULL, *save = NULL;
+	char *line = NULL, *first = NULL, *save = NULL;
 
-	for (char *t = strtok_r(text, "\n", &save); t != NULL; t = strtok_r(NULL, "\n", &save))
-		if (t[strspn(t, " \t\r")] != '\0')
+	for (char *t = strtok_r(text, "\n", &save); t != NULL; t = strtok_r(NULL, "\n", &save)) {
+		first = first == NULL ? t : first;
+		if (!tells_nothing(t))
 			line = t;
+	}
+	line = line == NULL ? first : line;
 	if (line == NULL)
 		return;
 	if (strncmp(line, "EAL: ", 5) == 0)
@@ -194,9 +210,10 @@ static void explain_failure(const struct sp_eal_options *options, int error, con
 	if (error == ENOMEM || strstr(said, "emory") != NULL || strstr(said, "hugepage") != NULL) {
 		if (options->huge)
 			snprintf(why, why_size,
-				"cannot take %u MB of huge pages (%s); free or add some: `echo %u > /proc/sys/vm/nr_hugepages`, or set "
-				"memory.huge = false",
-				options->memory_mb, said, options->memory_mb / 2 + 64);
+				"cannot take %u MB of huge pages (%s); free some, add some as `sallyport doctor` says, or set memory.huge "
+				"= "
+				"false",
+				options->memory_mb, said);
 		else
 			snprintf(why, why_size,
 				"cannot take %u MB of memory (%s); free some, or give the machine more; `run` takes what memory.mb says",

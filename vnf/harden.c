@@ -148,6 +148,8 @@ int sp_harden_apply(const struct sp_harden_needs *needs, char *why, size_t why_s
 		order.keep |= UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_SYS_RAWIO;
 	if (needs->chown)
 		order.keep |= UINT64_C(1) << CAP_CHOWN;
+	if (needs->bind_service)
+		order.keep |= UINT64_C(1) << CAP_NET_BIND_SERVICE;
 	order.failed = 0;
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGRTMAX, &action, &old);

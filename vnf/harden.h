@@ -10,10 +10,11 @@
 
 /* What some configurations need for as long as they run. */
 struct sp_harden_needs {
-	bool net_admin; /* TAP and AF_XDP undo what they did to the kernel when they close; a router asks it for neighbours */
-	bool net_raw;   /* absent ports on interfaces of Linux are opened later */
-	bool physical;  /* devices without an IOMMU: physical addresses and I/O ports */
-	bool chown;     /* the API's socket is to be given to a group */
+	bool net_admin;    /* TAP and AF_XDP undo what they did to the kernel when they close; a router asks it for neighbours */
+	bool net_raw;      /* absent ports on interfaces of Linux are opened later */
+	bool physical;     /* devices without an IOMMU: physical addresses and I/O ports */
+	bool chown;        /* the API's socket is to be given to a group */
+	bool bind_service; /* the API's port is a privileged one, and is bound later */
 };
 
 /*

@@ -175,6 +175,7 @@ static int open_ports(struct sp_launch *launch, const struct sp_config *config, 
 		port->index = i;
 		port->peer = from->peer < 0 ? SP_NO_PORT : sp_launch_device_index(config, (unsigned int)from->peer);
 		port->first_worker = from->domain;
+		sp_port_describe(port, config, from);
 		dataplane->n_ports++;
 		rc = sp_port_open(port, config, from, dataplane->n_workers, &launch->plans[i], why);
 		if (rc != 0)
@@ -347,7 +348,7 @@ uint32_t sp_launch_need_mb(const struct sp_config *config, unsigned int n_worker
 
 	for (unsigned int i = 0; i < config->n_ports; i++) {
 		const struct sp_config_port *port = &config->ports[i];
-		unsigned int length = port->descriptors != 0 ? port->descriptors : 1024;
+		unsigned int length = port->descriptors != 0 ? port->descriptors : SP_PORT_DESCRIPTORS;
 
 		if (port->parent >= 0)
 			continue;

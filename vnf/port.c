@@ -15,18 +15,6 @@
 #include "vnf/port_configure.h"
 #include "vnf/port_filters.h"
 
-#define DESCRIPTORS 1024
-
-/* The device's text without what must not reach a log: memif's secret. */
-static void copy_device(char *out, size_t size, const char *text)
-{
-	const char *secret = strstr(text, "secret=");
-	int n = secret == NULL ? (int)strlen(text) : (int)(secret - text);
-
-	snprintf(out, size, "%.*s%s%s", RTE_MIN(n, (int)size - 1), text, secret == NULL ? "" : "secret=...",
-		secret == NULL ? "" : secret + strcspn(secret, ","));
-}
-
 void sp_port_zones(struct sp_port *port, const struct sp_config *config, const struct sp_config_port *from)
 {
 	bool divided = false;
@@ -39,6 +27,17 @@ void sp_port_zones(struct sp_port *port, const struct sp_config *config, const s
 	for (unsigned int i = 0; i < config->n_ports; i++)
 		if (config->ports[i].parent >= 0 && &config->ports[config->ports[i].parent] == from)
 			port->zone[config->ports[i].vlan] = config->ports[i].zone;
+}
+
+void sp_port_describe(struct sp_port *port, const struct sp_config *config, const struct sp_config_port *from)
+{
+	snprintf(port->name, sizeof(port->name), "%s", from->name);
+	snprintf(port->device, sizeof(port->device), "%.*s", (int)sizeof(port->device) - 1, from->device.shown);
+	port->domain = from->domain;
+	port->checksum = from->checksum;
+	port->pass_link = port->all_frames = config->mode == SP_MODE_WIRE;
+	sp_port_zones(port, config, from);
+	port->ethdev = RTE_MAX_ETHPORTS;
 }
 
 /* Which VLANs the device is to let in, and whether it has to be asked for them. */
@@ -78,7 +77,7 @@ static int plan_queues(struct sp_port *port, const struct sp_config_port *from, 
 {
 	int rc;
 
-	plan->rx_descriptors = plan->tx_descriptors = from->descriptors != 0 ? from->descriptors : DESCRIPTORS;
+	plan->rx_descriptors = plan->tx_descriptors = from->descriptors != 0 ? from->descriptors : SP_PORT_DESCRIPTORS;
 	rc = rte_eth_dev_adjust_nb_rx_tx_desc(port->ethdev, &plan->rx_descriptors, &plan->tx_descriptors);
 	if (rc != 0)
 		return sp_port_fail(port, rc, why, "the device names no queue length: %s", strerror(-rc));
@@ -98,16 +97,8 @@ int sp_port_open(struct sp_port *port, const struct sp_config *config, const str
 	struct sp_port_plan *plan, char *why)
 {
 	char reason[SP_WHY_MAX - 200];
-	int rc;
+	int rc = sp_device_open(&from->device, &port->ethdev, reason, sizeof(reason));
 
-	snprintf(port->name, sizeof(port->name), "%s", from->name);
-	copy_device(port->device, sizeof(port->device), from->device.text);
-	port->domain = from->domain;
-	port->checksum = from->checksum;
-	port->pass_link = port->all_frames = config->mode == SP_MODE_WIRE;
-	sp_port_zones(port, config, from);
-	port->ethdev = RTE_MAX_ETHPORTS;
-	rc = sp_device_open(&from->device, &port->ethdev, reason, sizeof(reason));
 	if (rc != 0)
 		return sp_port_fail(port, rc, why, "%s", reason);
 	rc = plan_filters(port, config, from, plan, why);
@@ -198,7 +189,7 @@ int sp_port_start(
 		return rc;
 	}
 	if (port->mtu != mtu)
-		sp_port_warn(port,
+		sp_port_warn_once(port,
 			"it does not start with mtu %u; %u is in force; on the host, `ip link set PF mtu %u`, or set a smaller \"mtu\" "
 			"here",
 			mtu, port->mtu, mtu);
@@ -242,6 +233,7 @@ void sp_port_detach(struct sp_port *port)
 {
 	struct rte_eth_dev_info info = {0};
 
+	__atomic_store_n(&port->link_up, 0, __ATOMIC_RELAXED);
 	if (!rte_eth_dev_is_valid_port(port->ethdev))
 		return;
 	/* A device that is gone may not answer any more; then there is nothing left to remove. */

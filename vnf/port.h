@@ -14,6 +14,8 @@
 #include "vnf/eal.h"
 #include "vnf/quirks.h"
 
+#define SP_PORT_DESCRIPTORS 1024 /* of a queue, unless the configuration says so */
+
 struct sp_port_plan {                            /* what a port needs, known once its device is open */
 	uint16_t rx_descriptors, tx_descriptors; /* of each queue */
 	uint32_t buffers;                        /* mbufs that its queues can hold */
@@ -23,9 +25,15 @@ struct sp_port_plan {                            /* what a port needs, known onc
 };
 
 /*
- * Opens and configures port->index of the configuration's devices for n_workers: fills every member of *port but peer, and *plan. What the
- * device lacks of what is wished is warned of on stderr and done without. 0, or -errno with a sentence in why (SP_WHY_MAX) that names port
- * and device. May be called again for a port without a device.
+ * Fills what of *port does not depend on its device: name and text of the device, domain, zones, what is done with checksums and links.
+ * Workers read it of a paused port, too: once, before they run.
+ */
+void sp_port_describe(struct sp_port *port, const struct sp_config *config, const struct sp_config_port *from);
+
+/*
+ * Opens and configures the device of a port that is described, for n_workers: fills the rest of *port but peer, and *plan. What the device
+ * lacks of what is wished is warned of on stderr and done without. 0, or -errno with a sentence in why (SP_WHY_MAX) that names port and
+ * device. May be called again for a port without a device, while it is paused.
  */
 int sp_port_open(struct sp_port *port, const struct sp_config *config, const struct sp_config_port *from, unsigned int n_workers,
 	struct sp_port_plan *plan, char *why);
@@ -51,7 +59,7 @@ int sp_port_start(
 int sp_port_restart(
 	struct sp_port *port, const struct sp_config_port *from, const struct sp_port_plan *plan, struct rte_mempool *pool, char *why);
 
-/* Gives the device back to its bus: the port is without one. No worker may use it. Control thread. */
+/* Gives the device back to its bus: the port is without one, and its link is down. No worker may use it. Control thread. */
 void sp_port_detach(struct sp_port *port);
 
 /* Prints the one line about the port that the start-up log has. */

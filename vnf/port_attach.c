@@ -15,12 +15,10 @@
 #include "mgmt/port_state.h"
 #include "mgmt/ports.h"
 
-#define DESCRIPTORS 1024
-
 /* As many as the port might take of what it may ask for: the pool of buffers is made once. */
 static void plan_most(struct sp_port_plan *plan, const struct sp_config_port *from, unsigned int n_workers)
 {
-	const uint32_t length = from->descriptors != 0 ? from->descriptors : DESCRIPTORS;
+	const uint32_t length = from->descriptors != 0 ? from->descriptors : SP_PORT_DESCRIPTORS;
 
 	memset(plan, 0, sizeof(*plan));
 	plan->buffers =
@@ -62,10 +60,11 @@ int sp_port_attach(
 	struct sp_launch *launch, const struct sp_config *config, const struct sp_config_port *from, unsigned int index, char *why)
 {
 	struct sp_port *port = &launch->dataplane->ports[index];
+	const uint64_t mac_word = port->mac_word;
 	struct sp_port_plan plan = {0};
 	int rc;
 
-	sp_ports_lock();
+	sp_port_lock(port);
 	rc = sp_port_open(port, config, from, launch->dataplane->n_workers, &plan, why);
 	if (rc == 0)
 		rc = sp_port_start(port, from, &plan, launch->pool, why);
@@ -73,8 +72,10 @@ int sp_port_attach(
 		launch->plans[index] = plan;
 	else
 		sp_port_detach(port);
+	if (rc != 0)
+		__atomic_store_n(&port->mac_word, mac_word, __ATOMIC_RELAXED);
 	if (from->device.kind == SP_DEVICE_MAC)
 		sp_port_release_others();
-	sp_ports_unlock();
+	sp_port_unlock(port);
 	return rc;
 }

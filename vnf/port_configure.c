@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <rte_ethdev.h>
+#include <rte_jhash.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -32,6 +33,11 @@ int sp_port_fail(const struct sp_port *port, int rc, char *why, const char *fmt,
 	return rc < 0 ? rc : -EIO;
 }
 
+static void warn(const struct sp_port *port, const char *text)
+{
+	fprintf(stderr, "sallyport: warning: port %s (%s): %s\n", port->name, port->device, text);
+}
+
 void sp_port_warn(const struct sp_port *port, const char *fmt, ...)
 {
 	char text[SP_WHY_MAX];
@@ -40,7 +46,24 @@ void sp_port_warn(const struct sp_port *port, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	fprintf(stderr, "sallyport: warning: port %s (%s): %s\n", port->name, port->device, text);
+	warn(port, text);
+}
+
+void sp_port_warn_once(struct sp_port *port, const char *fmt, ...)
+{
+	char text[SP_WHY_MAX];
+	uint32_t hash;
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	hash = rte_jhash(text, (uint32_t)strlen(text), 0) | 1; /* 0: none */
+	for (unsigned int i = 0; i < SP_PORT_WARNINGS; i++)
+		if (port->warnings[i] == hash)
+			return;
+	port->warnings[port->next_warning++ % SP_PORT_WARNINGS] = hash;
+	warn(port, text);
 }
 
 /* --- one wish -------------------------------------------------------------------------------------------------------------------- */
@@ -114,11 +137,12 @@ static void choose_queues(struct sp_port *port, const struct sp_config_port *fro
 	port->n_queues = RTE_MIN(wished, most);
 	port->n_tx_queues = info->max_tx_queues >= n_workers ? n_workers : 1;
 	if (from->queues > most)
-		sp_port_warn(port, "%s has %u rx queues for this program, and not %u; other workers get their packets from those that poll",
+		sp_port_warn_once(port,
+			"%s has %u rx queues for this program, and not %u; other workers get their packets from those that poll",
 			info->driver_name, most, from->queues);
 }
 
-static void warn_of_rss(const struct sp_port *port, const struct rte_eth_dev_info *info, enum rss rss)
+static void warn_of_rss(struct sp_port *port, const struct rte_eth_dev_info *info, enum rss rss)
 {
 	static const struct {
 		uint64_t type;
@@ -134,9 +158,10 @@ static void warn_of_rss(const struct sp_port *port, const struct rte_eth_dev_inf
 			snprintf(lacking + strlen(lacking), sizeof(lacking) - strlen(lacking), "%s%s", lacking[0] != '\0' ? ", " : "",
 				types[i].name);
 	if (lacking[0] != '\0')
-		sp_port_warn(port, "%s does not spread %s by ports: flows between two hosts share a queue", info->driver_name, lacking);
+		sp_port_warn_once(
+			port, "%s does not spread %s by ports: flows between two hosts share a queue", info->driver_name, lacking);
 	if (rss == RSS_PLAIN)
-		sp_port_warn(port,
+		sp_port_warn_once(port,
 			"%s takes no RSS key: the two directions of a flow may arrive in different queues, and are brought together by "
 			"software",
 			info->driver_name);
@@ -154,9 +179,9 @@ uint16_t sp_port_lower_mtu(uint16_t mtu)
 	return 0;
 }
 
-static void warn_of_mtu(const struct sp_port *port, const struct sp_config_port *from, const struct sp_quirks *quirks, uint16_t mtu)
+static void warn_of_mtu(struct sp_port *port, const struct sp_config_port *from, const struct sp_quirks *quirks, uint16_t mtu)
 {
-	sp_port_warn(port, "mtu %u is refused; %u is in force%s", from->mtu, mtu,
+	sp_port_warn_once(port, "mtu %u is refused; %u is in force%s", from->mtu, mtu,
 		quirks->vf ? "; a VF has no more than its PF: on the host, `ip link set PF mtu ...`, or set a smaller \"mtu\" here" : "");
 }
 
@@ -188,16 +213,16 @@ static int ask_for_less(const struct sp_port *port, const struct sp_config_port 
 	return rc;
 }
 
-static void warn_of_less(const struct sp_port *port, const struct sp_config_port *from, const struct sp_quirks *quirks,
-	const struct wish *wished, const struct wish *got)
+static void warn_of_less(struct sp_port *port, const struct sp_config_port *from, const struct sp_quirks *quirks, const struct wish *wished,
+	const struct wish *got)
 {
 	if (got->mtu != wished->mtu)
 		warn_of_mtu(port, from, quirks, got->mtu);
 	if (got->n_rx != wished->n_rx || got->n_tx != wished->n_tx)
-		sp_port_warn(
+		sp_port_warn_once(
 			port, "%u rx and %u tx queues are refused; %u and %u are in use", wished->n_rx, wished->n_tx, got->n_rx, got->n_tx);
 	else if (got->rss != wished->rss)
-		sp_port_warn(port, "%s is refused; flows are brought together by software",
+		sp_port_warn_once(port, "%s is refused; flows are brought together by software",
 			got->rss == RSS_OFF ? "spreading packets over queues (RSS)" : "the symmetric RSS key");
 }
 
@@ -231,13 +256,12 @@ static int configure(
 	return 0;
 }
 
-static uint16_t wished_mtu(const struct sp_port *port, const struct sp_config_port *from, const struct rte_eth_dev_info *info,
-	const struct sp_quirks *quirks, bool first)
+static uint16_t wished_mtu(
+	struct sp_port *port, const struct sp_config_port *from, const struct rte_eth_dev_info *info, const struct sp_quirks *quirks)
 {
 	if (from->mtu <= RTE_ETHER_MTU || info->max_mtu == 0 || info->max_mtu >= from->mtu)
 		return from->mtu;
-	if (first)
-		warn_of_mtu(port, from, quirks, info->max_mtu);
+	warn_of_mtu(port, from, quirks, info->max_mtu);
 	return info->max_mtu;
 }
 
@@ -251,7 +275,7 @@ int sp_port_configure(
 	if (rc != 0)
 		return sp_port_fail(port, rc, why, "the device does not answer: %s", strerror(-rc));
 	choose_queues(port, from, plan->quirks, &info, n_workers);
-	wish = (struct wish){.n_rx = port->n_queues, .n_tx = port->n_tx_queues, .mtu = wished_mtu(port, from, &info, plan->quirks, true)};
+	wish = (struct wish){.n_rx = port->n_queues, .n_tx = port->n_tx_queues, .mtu = wished_mtu(port, from, &info, plan->quirks)};
 	wish.rss = choose_rss(&info, plan->quirks, wish.n_rx);
 	warn_of_rss(port, &info, wish.rss);
 	rc = configure(port, from, plan, &wish, true, why);
@@ -269,7 +293,7 @@ static int configure_with(struct sp_port *port, const struct sp_config_port *fro
 	if (rc != 0)
 		return sp_port_fail(port, rc, why, "the device does not answer: %s", strerror(-rc));
 	if (mtu == from->mtu)
-		wish.mtu = wished_mtu(port, from, &info, plan->quirks, false);
+		wish.mtu = wished_mtu(port, from, &info, plan->quirks);
 	wish.rss = choose_rss(&info, plan->quirks, wish.n_rx);
 	return configure(port, from, plan, &wish, false, why);
 }

@@ -7,7 +7,8 @@
  *                                                                                             RESTARTS --- taken away ---> ABSENT
  *                                                                                             ABSENT --- it opens ---> RUNS
  *
- * What does not start or open is tried again, ever more slowly; an absent device that comes to be seen, at once.
+ * What does not start or open is tried again, ever more slowly; an absent device that comes to be seen, at once. A driver may take half a
+ * minute for one step: in one tick one port's device is worked on, and the service manager is told that it may last.
  */
 #include "vnf/port_events.h"
 
@@ -22,10 +23,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "mgmt/interface.h"
 #include "mgmt/kernel/kernel.h"
 #include "mgmt/port_state.h"
 #include "mgmt/ports.h"
@@ -58,15 +58,17 @@ struct watched {
 	enum state state;
 	bool wanted;           /* a restart is due */
 	bool was_down;         /* the link, when last looked at */
+	bool settling;         /* the link was not seen up since the device was started */
 	bool link_told;        /* the link as last told */
 	bool removed;          /* taken away, for the reason in `why` */
 	char why[128];         /* that it was taken away, or is restarted */
 	char told[SP_WHY_MAX]; /* the last line about an absent device */
 	uint64_t sight;        /* of its device (device.h) */
 	uint8_t mac_there[6];  /* of `interface`, when the device was opened */
+	bool mac_known;        /* it was asked */
 	uint64_t token;        /* of rte_rcu_qsbr_start, since the pause */
 	unsigned int tries;    /* since the link was last steady, or the device was last seen to change */
-	int64_t not_before_ms, up_since_ms, told_ms, looked_ms;
+	int64_t not_before_ms, up_since_ms, told_ms, looked_ms, ran_ms;
 	int64_t opened_ms; /* when it was last opened anew; 0: never */
 };
 
@@ -78,6 +80,8 @@ struct sp_port_events {
 	struct sp_rss_watch *rss;
 	struct sp_mgmt *mgmt; /* atomic */
 	bool listens;         /* to devices that come */
+	bool worked;          /* in this tick a device was worked on */
+	unsigned int first;   /* of the next tick */
 	unsigned int n;
 	struct watched ports[SP_PORTS_MAX];
 };
@@ -165,17 +169,16 @@ static void tell_link(struct watched *watched)
 
 /* --- listening ------------------------------------------------------------------------------------------------------------------- */
 
-/* The MAC of an interface of Linux; zeroes when it is not there. */
-static void interface_mac(unsigned int interface, uint8_t mac[6])
+/* The MAC of an interface of Linux, zeroes when it is not there; whether that is known. */
+static bool interface_mac(unsigned int interface, uint8_t mac[6])
 {
-	struct ifreq request = {0};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request;
+	int rc = sp_interface_ask(interface, SIOCGIFHWADDR, &request);
 
 	memset(mac, 0, 6);
-	if (fd >= 0 && if_indextoname(interface, request.ifr_name) != NULL && ioctl(fd, SIOCGIFHWADDR, &request) == 0)
+	if (rc == 0)
 		memcpy(mac, request.ifr_hwaddr.sa_data, 6);
-	if (fd >= 0)
-		close(fd);
+	return rc == 0 || rc == -ENODEV;
 }
 
 static void subscribe(struct watched *watched)
@@ -189,7 +192,7 @@ static void subscribe(struct watched *watched)
 	if (rte_eth_dev_info_get(ethdev, &info) != 0 || info.device == NULL)
 		return;
 	watched->interface = info.if_index;
-	interface_mac(watched->interface, watched->mac_there);
+	watched->mac_known = interface_mac(watched->interface, watched->mac_there);
 	snprintf(watched->device, sizeof(watched->device), "%s", rte_dev_name(info.device));
 	rte_dev_event_callback_register(watched->device, on_device, watched);
 	watched->sight = sp_device_sight_open(&watched->from->device, watched->device);
@@ -248,7 +251,8 @@ static void run_port(struct watched *watched, const uint8_t mac_before[6])
 
 	watched->told_ms = 0;
 	watched->told[0] = '\0';
-	watched->up_since_ms = now_ms();
+	watched->up_since_ms = watched->ran_ms = now_ms();
+	watched->settling = true;
 	watched->was_down = watched->wanted = watched->removed = false;
 	watched->why[0] = '\0';
 	watched->state = RUNS;
@@ -271,6 +275,22 @@ static void count_try(struct watched *watched)
 	watched->not_before_ms = now_ms() + (RETRY_FIRST_MS << doublings);
 }
 
+/* A step that a driver may take long for, unless another port had one in this tick: then it is for the next. */
+static void work(struct watched *watched, void (*step)(struct watched *watched))
+{
+	struct sp_port_events *events = watched->events;
+	struct sp_mgmt *mgmt = __atomic_load_n(&events->mgmt, __ATOMIC_ACQUIRE);
+	bool told;
+
+	if (events->worked)
+		return;
+	events->worked = true;
+	events->first = watched->index + 1;
+	told = sp_mgmt_wait_begin(mgmt);
+	step(watched);
+	sp_mgmt_wait_end(mgmt, told);
+}
+
 /* sp_port_restart, and whether the PF answered: a driver with a mailbox waits a second for that, and then goes on as if nothing were. */
 static int try_restart(struct watched *watched, char *why)
 {
@@ -279,9 +299,9 @@ static int try_restart(struct watched *watched, char *why)
 	int64_t began = now_ms();
 	int rc;
 
-	sp_ports_lock();
+	sp_port_lock(watched->port);
 	rc = sp_port_restart(watched->port, watched->from, plan, launch->pool, why);
-	sp_ports_unlock();
+	sp_port_unlock(watched->port);
 	if (rc == 0 && plan->quirks->resets == SP_RESETS_LINK && now_ms() - began >= MAILBOX_WAIT_MS) {
 		snprintf(why, SP_WHY_MAX, "port %s (%s): its PF does not answer; check that it is up on the host", watched->port->name,
 			watched->port->device);
@@ -292,9 +312,9 @@ static int try_restart(struct watched *watched, char *why)
 
 static void close_device(struct watched *watched)
 {
-	sp_ports_lock();
+	sp_port_lock(watched->port);
 	sp_port_detach(watched->port);
-	sp_ports_unlock();
+	sp_port_unlock(watched->port);
 }
 
 /*
@@ -319,6 +339,7 @@ static int open_device(struct watched *watched, char *why)
 	memcpy(seen, port->mac, sizeof(seen));
 	if (answered && memcmp(seen, known, sizeof(seen)) != 0) {
 		close_device(watched);
+		sp_mac_store(&port->mac_word, known);
 		rc = sp_port_attach(events->launch, events->config, watched->from, watched->index, why);
 		if (rc != 0)
 			return rc;
@@ -369,10 +390,11 @@ static void lose(struct watched *watched, const char *why)
 	tell(watched, SP_PORT_GONE, "the device does not open anew after a reset", "%s", why);
 }
 
-static void restart(struct watched *watched, int64_t now)
+static void restart(struct watched *watched)
 {
 	char why[SP_WHY_MAX];
 	uint8_t mac[6];
+	int64_t now;
 	int rc;
 
 	memcpy(mac, watched->port->mac, sizeof(mac));
@@ -392,6 +414,7 @@ static void restart(struct watched *watched, int64_t now)
 	}
 	__atomic_store_n(&watched->port->link_up, 0, __ATOMIC_RELAXED);
 	sp_port_state_set(watched->port, SP_PORT_RESTARTING, why);
+	now = now_ms();
 	if (watched->told_ms == 0 || now - watched->told_ms >= TELL_AGAIN_MS) {
 		fprintf(stderr, "sallyport: %s; its traffic is dropped until a restart succeeds\n", why);
 		watched->told_ms = now;
@@ -404,9 +427,11 @@ static void watch_link(struct watched *watched, int64_t now)
 
 	if (!__atomic_load_n(&watched->port->link_up, __ATOMIC_RELAXED)) {
 		watched->up_since_ms = now;
-		watched->was_down = true;
+		/* A link that comes up some time after our own restart is no sign of another reset. */
+		watched->was_down = !watched->settling || now - watched->ran_ms >= STEADY_MS;
 		return;
 	}
+	watched->settling = false;
 	if (watched->was_down && quirks->resets == SP_RESETS_LINK) {
 		watched->wanted = true;
 		snprintf(watched->why, sizeof(watched->why), "its link came back, and its driver does not tell of resets");
@@ -428,16 +453,22 @@ static void remove_for(struct watched *watched, const char *why)
 /* What no driver reports: that its device is gone from Linux, or has another MAC there. */
 static void look_at_device(struct watched *watched, int64_t now)
 {
+	uint64_t sight;
 	uint8_t mac[6];
 
 	if (now - watched->looked_ms < LOOK_MS || watched->device[0] == '\0')
 		return;
 	watched->looked_ms = now;
-	if (sp_device_sight_open(&watched->from->device, watched->device) != watched->sight)
+	sight = sp_device_sight_open(&watched->from->device, watched->device);
+	if (watched->sight == SP_SIGHT_UNKNOWN)
+		watched->sight = sight;
+	if (sight != watched->sight && sight != SP_SIGHT_UNKNOWN)
 		remove_for(watched, "it is not there any more, or another driver has it");
-	if (watched->interface == 0 || watched->removed)
+	if (watched->interface == 0 || watched->removed || !interface_mac(watched->interface, mac))
 		return;
-	interface_mac(watched->interface, mac);
+	if (!watched->mac_known)
+		memcpy(watched->mac_there, mac, sizeof(mac));
+	watched->mac_known = true;
 	if (memcmp(mac, watched->mac_there, sizeof(mac)) != 0)
 		remove_for(watched, "it was given another MAC");
 }
@@ -445,9 +476,7 @@ static void look_at_device(struct watched *watched, int64_t now)
 static void give_up(struct watched *watched)
 {
 	unsubscribe(watched);
-	sp_ports_lock();
-	sp_port_detach(watched->port);
-	sp_ports_unlock();
+	close_device(watched);
 	watched->state = ABSENT;
 	watched->link_told = false;
 	watched->removed = watched->wanted = false;
@@ -489,6 +518,8 @@ static void look_for_device(struct watched *watched, int64_t now, bool at_once)
 		return;
 	watched->looked_ms = now;
 	sight = sp_device_sight(&watched->from->device);
+	if (sight == SP_SIGHT_UNKNOWN)
+		return;
 	if (sight != watched->sight) {
 		watched->sight = sight;
 		watched->tries = 0;
@@ -496,16 +527,20 @@ static void look_for_device(struct watched *watched, int64_t now, bool at_once)
 	}
 	/* One that is not there is tried once, so that the reason is told as it is now. */
 	if (now >= watched->not_before_ms && (sight != 0 || watched->tries == 0))
-		attach(watched);
+		work(watched, attach);
 }
 
 /* --- the control thread ---------------------------------------------------------------------------------------------------------- */
 
 static void look(struct watched *watched)
 {
-	uint32_t happened = __atomic_exchange_n(&watched->happened, 0, __ATOMIC_ACQUIRE);
 	int64_t now = now_ms();
+	uint32_t happened;
 
+	/* What happened to an absent one asks for work at once: it waits for its turn. */
+	if (watched->state == ABSENT && watched->events->worked)
+		return;
+	happened = __atomic_exchange_n(&watched->happened, 0, __ATOMIC_ACQUIRE);
 	if (watched->state == ABSENT) {
 		look_for_device(watched, now, (happened & APPEARED) != 0);
 		return;
@@ -530,20 +565,25 @@ static void look(struct watched *watched)
 	if (watched->state != RESTARTS)
 		return;
 	if (watched->removed)
-		give_up(watched);
+		work(watched, give_up);
 	else if (now >= watched->not_before_ms)
-		restart(watched, now);
+		work(watched, restart);
 }
 
 void sp_port_events_tick(void *context)
 {
 	struct sp_port_events *events = context;
+	struct sp_mgmt *mgmt = __atomic_load_n(&events->mgmt, __ATOMIC_ACQUIRE);
+	unsigned int first = events->first;
 
+	events->worked = false;
 	for (unsigned int i = 0; i < events->n; i++) {
-		look(&events->ports[i]);
-		tell_link(&events->ports[i]);
+		struct watched *watched = &events->ports[(first + i) % events->n];
+
+		look(watched);
+		tell_link(watched);
 	}
-	sp_port_filters_tick(events->filters);
+	sp_port_filters_tick(events->filters, mgmt);
 	sp_rss_tick(events->rss);
 }
 

@@ -25,8 +25,9 @@ void sp_port_events_wake(struct sp_port_events *events, struct sp_mgmt *mgmt);
 
 /*
  * Does what the events ask for: pauses a port, restarts its device (stop, reset, configure, start), gives back one that is taken away,
- * looks for those of absent ports and opens them. The argument is a struct sp_port_events. Control thread; may wait tens of milliseconds
- * for the workers and as long as a driver for its device, a second when a PF does not answer.
+ * looks for those of absent ports and opens them: of one port in each call, so that whoever waits for the control thread gets a turn
+ * between. The argument is a struct sp_port_events. Control thread; may wait tens of milliseconds for the workers and as long as a driver
+ * for its device, a second when a PF does not answer, half a minute and more when some reset it; the mgmt's `working` is told of that.
  */
 void sp_port_events_tick(void *events);
 

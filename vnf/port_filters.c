@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "dataplane/routing.h"
+#include "mgmt/mgmt.h"
 #include "mgmt/ports.h"
 #include "vnf/launch.h"
 #include "vnf/port_configure.h"
@@ -166,7 +167,7 @@ void sp_port_filters_open(const struct sp_port *port, const struct sp_port_plan 
 
 int sp_port_multicast(const struct sp_port *port, const struct sp_quirks *quirks, const struct rte_ether_addr *groups, unsigned int n)
 {
-	unsigned int most = quirks->groups_max != 0 ? quirks->groups_max : SP_PORT_GROUPS_MAX;
+	unsigned int most = quirks->groups_max != 0 ? RTE_MIN(quirks->groups_max, SP_PORT_GROUPS_MAX) : SP_PORT_GROUPS_MAX;
 	bool all = rte_eth_allmulticast_get(port->ethdev) == 1;
 	int rc = -ENOSPC;
 
@@ -186,13 +187,14 @@ int sp_port_multicast(const struct sp_port *port, const struct sp_quirks *quirks
 struct followed {
 	uint32_t starts; /* of the port, when its filters were last set */
 	struct sp_kernel_groups groups;
-	bool told_groups, told_addresses;
+	bool told_groups, told_addresses, told_cut;
 };
 
 struct sp_port_filters {
 	struct sp_launch *launch;
 	struct sp_kernel *kernel;
 	struct sp_kernel_groups now;
+	unsigned int first; /* of the next turn */
 	struct followed ports[SP_PORTS_MAX];
 };
 
@@ -284,39 +286,67 @@ static void add_links(const struct sp_routing *routing, const struct sp_port *po
 		uint8_t mac[6];
 
 		sp_mac_copy(mac, &routing->links[i].mac_word);
-		if (routing->links[i].port == port->index && memcmp(mac, port->mac, sizeof(mac)) != 0 &&
-			!has(now->addresses, now->n_addresses, mac) && now->n_addresses < SP_KERNEL_ADDRESSES_MAX)
+		if (routing->links[i].port != port->index || memcmp(mac, port->mac, sizeof(mac)) == 0 ||
+			has(now->addresses, now->n_addresses, mac))
+			continue;
+		if (now->n_addresses < SP_KERNEL_ADDRESSES_MAX)
 			memcpy(now->addresses[now->n_addresses++], mac, sizeof(mac));
+		else
+			now->cut_addresses = true;
 	}
 }
 
-static void follow(struct sp_port_filters *filters, unsigned int p)
+/* Workers compare each frame's address with all of them, so there are few. */
+static void tell_cut(const struct sp_port *port, struct followed *followed, const struct sp_kernel_groups *now)
+{
+	if (now->cut_addresses && !followed->told_cut)
+		sp_port_warn(port,
+			"Linux's interfaces on it have more than %d MAC addresses of their own (macvlan, use_vmac): frames to the others "
+			"will not arrive; have several of them share a MAC address, or a port",
+			SP_KERNEL_ADDRESSES_MAX);
+	followed->told_cut = now->cut_addresses;
+}
+
+/* Whether the port's device had to be asked for something. */
+static bool follow(struct sp_port_filters *filters, unsigned int p, struct sp_mgmt *mgmt)
 {
 	struct sp_port *port = &filters->launch->dataplane->ports[p];
 	const struct sp_quirks *quirks = filters->launch->plans[p].quirks;
 	struct followed *followed = &filters->ports[p];
 	struct sp_kernel_groups *now = &filters->now;
-	bool anew = followed->starts != port->starts;
+	bool anew = followed->starts != port->starts, waits;
 
 	if (__atomic_load_n(&port->paused, __ATOMIC_RELAXED) || !rte_eth_dev_is_valid_port(port->ethdev))
-		return;
+		return false;
 	if (sp_kernel_groups(filters->kernel, (uint16_t)p, now) != 0)
-		return;
+		return false;
 	add_links(filters->launch->dataplane->routing, port, now);
 	if (!anew && memcmp(now, &followed->groups, sizeof(*now)) == 0)
-		return;
-	sp_ports_lock();
+		return false;
+	tell_cut(port, followed, now);
+	waits = sp_mgmt_wait_begin(mgmt);
+	sp_port_lock(port);
 	if (anew || now->cut != followed->groups.cut || now->n_groups != followed->groups.n_groups ||
 		memcmp(now->groups, followed->groups.groups, sizeof(now->groups)) != 0)
 		set_groups(port, quirks, followed, now);
 	set_addresses(port, quirks, followed, now, anew);
-	sp_ports_unlock();
+	sp_port_unlock(port);
+	sp_mgmt_wait_end(mgmt, waits);
 	followed->groups = *now;
 	followed->starts = port->starts;
+	return true;
 }
 
-void sp_port_filters_tick(struct sp_port_filters *filters)
+void sp_port_filters_tick(struct sp_port_filters *filters, struct sp_mgmt *mgmt)
 {
-	for (unsigned int p = 0; filters->kernel != NULL && p < filters->launch->dataplane->n_ports; p++)
-		follow(filters, p);
+	const unsigned int n = filters->launch->dataplane->n_ports;
+	bool asked = false;
+
+	for (unsigned int i = 0; filters->kernel != NULL && i < n && !asked; i++) {
+		unsigned int p = (filters->first + i) % n;
+
+		asked = follow(filters, p, mgmt);
+		if (asked)
+			filters->first = p + 1;
+	}
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Which frames a device lets in: its own unicast (in wire mode all), the groups that Linux has joined, the VLANs of the configuration, and
- * further MAC addresses of Linux's interfaces on the TAPs. Control thread; the device's calls are made under sp_ports_lock once workers
- * run.
+ * further MAC addresses of Linux's interfaces on the TAPs. Control thread; the device's calls are made under the port's lock once
+ * workers run.
  */
 #ifndef SP_VNF_PORT_FILTERS_H
 #define SP_VNF_PORT_FILTERS_H
@@ -23,12 +23,14 @@
 void sp_port_filters_open(const struct sp_port *port, const struct sp_port_plan *plan);
 
 /*
- * Has the device take frames to these n groups and no others, or to all groups when it cannot take a list of so many. 0, or -errno when
+ * Has the device take frames to these n groups and no others, or to all groups when it cannot take a list of so many: of more than
+ * SP_PORT_GROUPS_MAX only the number counts. 0, or -errno when
  * neither works; frames to groups then stay away, which the caller should tell.
  */
 int sp_port_multicast(const struct sp_port *port, const struct sp_quirks *quirks, const struct rte_ether_addr *groups, unsigned int n);
 
 struct sp_launch;
+struct sp_mgmt;
 struct sp_port_filters;
 
 /*
@@ -39,9 +41,10 @@ struct sp_port_filters *sp_port_filters_begin(struct sp_launch *launch, struct s
 
 /*
  * Asks Linux which groups and addresses it listens to on the TAPs of each port that runs, and sets the port's filters where something has
- * changed, or the device was started anew. Some times a second; waits as long as a driver for its mailbox, and only after a change.
+ * changed, or the device was started anew: of one port each time, so that whoever else waits for the control thread gets a turn between.
+ * Some times a second; waits as long as a driver for its mailbox, and only after a change, of which `mgmt` (NULL: nobody) is told.
  */
-void sp_port_filters_tick(struct sp_port_filters *filters);
+void sp_port_filters_tick(struct sp_port_filters *filters, struct sp_mgmt *mgmt);
 
 /* NULL is nothing. */
 void sp_port_filters_end(struct sp_port_filters *filters);

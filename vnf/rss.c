@@ -85,7 +85,7 @@ enum sp_rss sp_rss_judge(const struct sp_rss_round *round)
 
 /* --- ports ------------------------------------------------------------------------------------------------------------------------- */
 
-struct watched {
+struct judged {
 	uint32_t starts; /* of the port, when its round began */
 	bool open;       /* a round is under way */
 	int64_t again_ms;
@@ -94,7 +94,7 @@ struct watched {
 
 struct sp_rss_watch {
 	struct sp_dataplane *dataplane;
-	struct watched ports[SP_PORTS_MAX];
+	struct judged ports[SP_PORTS_MAX];
 };
 
 struct sp_rss_watch *sp_rss_begin(struct sp_dataplane *dataplane)
@@ -125,7 +125,7 @@ static void read_reta(const struct sp_port *port, struct sp_rss_round *round)
 	struct rte_eth_dev_info info;
 	int rc;
 
-	sp_ports_lock();
+	sp_port_lock(port);
 	rc = rte_eth_dev_info_get(port->ethdev, &info);
 	memset(reta, 0, sizeof(reta));
 	for (unsigned int i = 0; i < SP_RSS_RETA_MAX / RTE_ETH_RETA_GROUP_SIZE; i++)
@@ -134,7 +134,7 @@ static void read_reta(const struct sp_port *port, struct sp_rss_round *round)
 		rc = rte_eth_dev_rss_reta_query(port->ethdev, reta, info.reta_size);
 	else
 		rc = -ENOTSUP;
-	sp_ports_unlock();
+	sp_port_unlock(port);
 	round->reta_size = rc == 0 ? info.reta_size : 0;
 	for (unsigned int i = 0; i < round->reta_size; i++)
 		round->reta[i] = reta[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE];
@@ -156,28 +156,28 @@ static void tell(struct sp_port *port, enum sp_rss verdict)
 }
 
 /* Whether samples of the port are wanted now. */
-static bool begin_or_end(struct sp_port *port, struct watched *watched, int64_t now)
+static bool begin_or_end(struct sp_port *port, struct judged *judged, int64_t now)
 {
 	enum sp_rss verdict;
 
 	if (__atomic_load_n(&port->paused, __ATOMIC_RELAXED) || port->n_queues < 2 ||
 		__atomic_load_n(&port->rss, __ATOMIC_RELAXED) == SP_RSS_NONE)
 		return false;
-	if (watched->starts != port->starts || (!watched->open && now >= watched->again_ms)) {
-		if (watched->starts != port->starts)
+	if (judged->starts != port->starts || (!judged->open && now >= judged->again_ms)) {
+		if (judged->starts != port->starts)
 			__atomic_store_n(&port->rss, SP_RSS_UNVERIFIED, __ATOMIC_RELAXED);
-		memset(&watched->round, 0, sizeof(watched->round));
-		read_reta(port, &watched->round);
-		watched->starts = port->starts;
-		watched->open = true;
+		memset(&judged->round, 0, sizeof(judged->round));
+		read_reta(port, &judged->round);
+		judged->starts = port->starts;
+		judged->open = true;
 	}
-	verdict = watched->open ? sp_rss_judge(&watched->round) : SP_RSS_UNVERIFIED;
+	verdict = judged->open ? sp_rss_judge(&judged->round) : SP_RSS_UNVERIFIED;
 	if (verdict != SP_RSS_UNVERIFIED) {
 		tell(port, verdict);
-		watched->open = false;
-		watched->again_ms = now + AGAIN_MS;
+		judged->open = false;
+		judged->again_ms = now + AGAIN_MS;
 	}
-	return watched->open;
+	return judged->open;
 }
 
 /* What a worker has sampled; it fills the samples anew when some port wants more. */
@@ -188,7 +188,9 @@ static void take(struct sp_rss_watch *watch, struct sp_rss_samples *samples, boo
 	for (unsigned int i = 0; i < SP_RSS_SAMPLES; i++) {
 		const struct sp_rss_sample *sample = &samples->v[i];
 
-		if (sample->port < watch->dataplane->n_ports && watch->ports[sample->port].open && sample->family != SP_FAMILY_NONE)
+		/* What was sampled before a restart tells of another device, or of other settings. */
+		if (sample->port < watch->dataplane->n_ports && watch->ports[sample->port].open &&
+			sample->starts == watch->ports[sample->port].starts && sample->family != SP_FAMILY_NONE)
 			sp_rss_count(&watch->ports[sample->port].round, sample);
 		samples->v[i].family = SP_FAMILY_NONE;
 	}

@@ -21,6 +21,8 @@
 
 #define PCI_HOST_BRIDGE "0000:00:00.0"
 
+#define FIRST_FREE_PORT 1024 /* binding one below takes a capability */
+
 #define POLLING_MS 2000 /* that workers get for their first poll before the start is called over */
 
 /* --- CPUs ------------------------------------------------------------------------------------------------------------------------ */
@@ -86,7 +88,8 @@ static int choose_memory(struct sp_start *start, struct sp_eal_options *options,
 {
 	const struct sp_config *config = start->config;
 	unsigned long long free_mb = sp_eal_huge_free_mb();
-	char text[SP_WHY_MAX], remedy[256];
+	static const char remedy[] = "add some as `sallyport doctor` says, or set memory.huge = false";
+	char text[SP_WHY_MAX];
 
 	options->memory_mb = config->memory_mb != 0 ? config->memory_mb : need_mb;
 	options->huge = config->huge != SP_HUGE_NO && free_mb >= options->memory_mb;
@@ -94,7 +97,6 @@ static int choose_memory(struct sp_start *start, struct sp_eal_options *options,
 		return options->huge ? SP_EXIT_GOOD : check_ordinary(start, options->memory_mb);
 	snprintf(text, sizeof(text), "memory.huge is true, but %llu of the %u MB needed are free in huge pages", free_mb,
 		options->memory_mb);
-	snprintf(remedy, sizeof(remedy), "`echo %u > /proc/sys/vm/nr_hugepages`, or set memory.huge = false", options->memory_mb / 2 + 64);
 	if (!start->fail_closed)
 		return sp_start_fail(start, "%s; %s", text, remedy);
 	snprintf(text + strlen(text), sizeof(text) - strlen(text),
@@ -267,8 +269,10 @@ static void add_needs(struct sp_harden_needs *needs, const struct sp_device *dev
 int sp_start_harden(struct sp_start *start)
 {
 	const struct sp_config *config = start->config;
-	struct sp_harden_needs needs = {
-		.net_admin = config->mode == SP_MODE_ROUTE, .physical = sp_eal_uses_physical(), .chown = config->group != NULL};
+	struct sp_harden_needs needs = {.net_admin = config->mode == SP_MODE_ROUTE,
+		.physical = sp_eal_uses_physical(),
+		.chown = config->group != NULL,
+		.bind_service = config->tls.listen != NULL && sp_tls_listen_port(config->tls.listen) < FIRST_FREE_PORT};
 	char why[SP_WHY_MAX];
 
 	if (!config->hardening)
@@ -281,37 +285,6 @@ int sp_start_harden(struct sp_start *start)
 }
 
 /* --- management ------------------------------------------------------------------------------------------------------------------ */
-
-static struct sp_mgmt *try_management(struct sp_start *start, const struct sp_mgmt_config *mgmt, char *why)
-{
-	struct sp_mgmt_config config = *mgmt;
-
-	config.health = start->health;
-	start->health = NULL;
-	return sp_mgmt_start(start->launch.dataplane, &config, why, SP_WHY_MAX);
-}
-
-/* First without what is only written, then also without what the configuration says of the API: a socket there must be. */
-static void manage_with_less(struct sp_start *start, struct sp_mgmt_config *mgmt, const char *why)
-{
-	char again[SP_WHY_MAX];
-	struct sp_notes notes = start->notes;
-
-	mgmt->notes = &notes;
-	mgmt->eve_path = NULL;
-	mgmt->tls = (struct sp_tls_config){0};
-	sp_notes_add(&notes, "no-event-file", false, why,
-		"mend that, then `systemctl restart sallyport`: neither events are written nor is the API served over TLS");
-	start->mgmt = try_management(start, mgmt, again);
-	if (start->mgmt != NULL || strcmp(mgmt->socket_path != NULL ? mgmt->socket_path : "", SP_CONFIG_DEFAULT_SOCKET) == 0)
-		return;
-	notes = start->notes;
-	sp_notes_add(&notes, "other-socket", false, why,
-		"mend api.socket and api.group, then `systemctl restart sallyport`; the socket is at " SP_CONFIG_DEFAULT_SOCKET);
-	mgmt->socket_path = SP_CONFIG_DEFAULT_SOCKET;
-	mgmt->socket_group = NULL;
-	start->mgmt = try_management(start, mgmt, again);
-}
 
 int sp_start_management(struct sp_start *start)
 {
@@ -334,14 +307,14 @@ int sp_start_management(struct sp_start *start)
 		.working = sp_start_working,
 		.tick_context = start,
 		.notes = &start->notes,
+		.fail_closed = start->fail_closed,
+		.spare_socket = SP_CONFIG_DEFAULT_SOCKET,
+		.health = start->health,
 		.kernel = start->kernel};
 	char why[SP_WHY_MAX];
 
-	start->mgmt = try_management(start, &mgmt, why);
-	if (start->mgmt == NULL && start->fail_closed) {
-		fprintf(stderr, "sallyport: %s\n", why);
-		manage_with_less(start, &mgmt, why);
-	}
+	start->health = NULL;
+	start->mgmt = sp_mgmt_start(start->launch.dataplane, &mgmt, why, sizeof(why));
 	if (start->mgmt == NULL)
 		return sp_start_fail(start, "%s", why);
 	sp_signals_mgmt(start->mgmt);

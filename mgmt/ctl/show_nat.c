@@ -91,6 +91,8 @@ static void print_pools(json_t *json)
 	sp_table_print(&table, sp_terminal_width(stdout), stdout);
 	if (sp_json_int(json, "pools_left_out") != 0)
 		printf("and %lld more\n", (long long)sp_json_int(json, "pools_left_out"));
+	if (json_is_false(json_object_get(json, "complete")))
+		puts("addresses of links: some workers had no time to answer, and their part is not counted; repeat the command");
 	array = json_object_get(json, "counters");
 	printf("%lld mappings of %lld addresses; %lld sessions refused for want of a port\n\n", (long long)sp_json_int(array, "mappings"),
 		(long long)sp_json_int(array, "hosts"), (long long)sp_json_int(array, "exhausted"));

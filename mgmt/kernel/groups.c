@@ -67,9 +67,9 @@ static bool insert(uint8_t (*list)[MAC_BYTES], unsigned int *n, unsigned int max
 static void take(struct sp_kernel_groups *out, const uint8_t *address)
 {
 	if ((address[0] & 1) == 0)
-		insert(out->addresses, &out->n_addresses, SP_KERNEL_ADDRESSES_MAX, address);
-	else if (!insert(out->groups, &out->n_groups, SP_KERNEL_GROUPS_MAX, address))
-		out->cut = true;
+		out->cut_addresses |= !insert(out->addresses, &out->n_addresses, SP_KERNEL_ADDRESSES_MAX, address);
+	else
+		out->cut |= !insert(out->groups, &out->n_groups, SP_KERNEL_GROUPS_MAX, address);
 }
 
 struct answer {

@@ -38,8 +38,8 @@ void sp_kernel_stop(struct sp_kernel *kernel);
 
 /*
  * After a port's device has changed its MAC or its MTU: links of the port that had the old one follow, and so does Linux, which tells its
- * neighbours. What was chosen in Linux stays, and the device is told of it anew. Control thread, while the port is paused and sp_ports_lock
- * is not held; waits some milliseconds at most.
+ * neighbours. What was chosen in Linux stays, and the device is told of it anew. Control thread, while the port is paused and its lock
+ * (mgmt/ports.h) is not held; waits some milliseconds at most.
  */
 void sp_kernel_port_changed(struct sp_kernel *kernel, const struct sp_port *port);
 
@@ -57,7 +57,8 @@ const char *sp_kernel_tap_down(const struct sp_kernel *kernel);
 
 /* What Linux listens to at layer 2 on the TAPs of a port; unused entries are zero, so that two can be compared as bytes. */
 struct sp_kernel_groups {
-	bool cut; /* there were more groups */
+	bool cut;           /* there were more groups */
+	bool cut_addresses; /* there were more addresses */
 	unsigned int n_groups, n_addresses;
 	uint8_t groups[SP_KERNEL_GROUPS_MAX][6];       /* ascending, each once */
 	uint8_t addresses[SP_KERNEL_ADDRESSES_MAX][6]; /* unicast, but the TAPs' own; the same */

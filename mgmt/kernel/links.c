@@ -102,17 +102,21 @@ static void gone(struct sp_kernel *kernel, struct sp_klink *link)
 	set_up(kernel, link);
 }
 
-/* Frames to a MAC that the device does not have are to come in, too. Whether its port may be thought to do so. */
+/*
+ * Frames to a MAC that the device does not have are to come in, too. Whether its port may be thought to do so. TAPs wait for us: a device
+ * that is being restarted is asked once it runs, by sp_kernel_port_changed.
+ */
 static bool device_takes(const struct sp_port *port, const uint8_t mac[6])
 {
 	struct rte_ether_addr address;
 	bool takes = true;
 
 	memcpy(address.addr_bytes, mac, 6);
-	sp_ports_lock();
+	if (!sp_port_lock_soon(port))
+		return false;
 	if (rte_eth_dev_is_valid_port(port->ethdev))
 		takes = rte_eth_dev_mac_addr_add(port->ethdev, &address, 0) == 0;
-	sp_ports_unlock();
+	sp_port_unlock(port);
 	return takes;
 }
 

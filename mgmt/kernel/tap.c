@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "mgmt/interface.h"
 #include "mgmt/kernel/internal.h"
 
 #define WRITE_MAX  64 /* packets of one turn */
@@ -22,19 +23,6 @@
 #define HEADER_LEN 14
 
 /* --- life ------------------------------------------------------------------------------------------------------------------------- */
-
-static bool interface_exists(const char *name)
-{
-	struct ifreq request = {0};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool exists;
-
-	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
-	exists = fd >= 0 && ioctl(fd, SIOCGIFINDEX, &request) == 0;
-	if (fd >= 0)
-		close(fd);
-	return exists;
-}
 
 static int attach(struct sp_klink *link, char *why, size_t why_size)
 {
@@ -146,7 +134,7 @@ static int configure(struct sp_kernel *kernel, struct sp_klink *link, bool exist
 
 int sp_ktap_open(struct sp_kernel *kernel, struct sp_klink *link, char *why, size_t why_size)
 {
-	bool existed = interface_exists(link->link->name);
+	bool existed = sp_interface_exists(link->link->name);
 
 	if (attach(link, why, why_size) != 0)
 		return -1;
@@ -234,7 +222,7 @@ static bool read_one(struct sp_kernel *kernel, struct sp_klink *link)
 	}
 	mbuf->data_len = (uint16_t)n;
 	mbuf->pkt_len = (uint32_t)n;
-	mbuf->port = link->link->index;
+	mbuf->port = (uint16_t)(SP_PORTS_MAX + link->link->index);
 	if (rte_ring_enqueue(kernel->routing->from_kernel, mbuf) != 0) {
 		rte_pktmbuf_free(mbuf);
 		sp_count(&link->read_drops, 1);

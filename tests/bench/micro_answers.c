@@ -83,8 +83,10 @@ static void swap_device(struct sp_launch *launch, const struct sp_config *config
 	*from = config->ports[1];
 	snprintf(text, sizeof(text), "net_pcap2,rx_pcap=%s,infinite_rx=1", capture);
 	sp_port_close(port);
-	if (sp_device_parse(text, &from->device, why, sizeof(why)) != 0 ||
-		sp_port_open(port, config, from, 1, &launch->plans[1], why) != 0 ||
+	if (sp_device_parse(text, &from->device, why, sizeof(why)) != 0)
+		micro_die("%s", why);
+	sp_port_describe(port, config, from);
+	if (sp_port_open(port, config, from, 1, &launch->plans[1], why) != 0 ||
 		sp_port_start(port, from, &launch->plans[1], launch->pool, why) != 0)
 		micro_die("%s", why);
 	free(from);

@@ -202,7 +202,7 @@ static bool fuzz_give(uint8_t control, struct rte_mbuf *mbuf)
 	/* the kernel thread reads whole frames into single buffers */
 	if (!(control & CONTROL_LINUX) || mbuf->nb_segs > 1 || mbuf->ol_flags != 0)
 		return false;
-	mbuf->port = control & CONTROL_PORT ? LINK_OUT : LINK_IN;
+	mbuf->port = (uint16_t)(SP_PORTS_MAX + (control & CONTROL_PORT ? LINK_OUT : LINK_IN));
 	must(rte_ring_enqueue(dataplane.routing->from_kernel, mbuf) == 0, "ring full");
 	came_down++;
 	return true;

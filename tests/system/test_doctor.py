@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """sallyport doctor as a program: options, exit codes, output; what it prints as a configuration is one."""
 import json
+import mmap
 import os
 import subprocess
 
@@ -113,6 +114,21 @@ def test_this_machine():
     text = doctor().stdout
     assert "\033" not in text
     assert all(finding["text"] in text for finding in said["findings"] if finding["id"] not in ("irqs", "steal"))
+
+
+def test_left_pages_that_are_in_use_stay(tmp_path):
+    """The remedy as a shell runs it, on files of this test."""
+    root = make(tmp_path, GUEST | {"dev/hugepages/rtemap_0": "x" * 4096})
+    name = f"rtemap_{os.getpid()}_"
+    left = (root / "dev/hugepages/rtemap_0").rename(root / f"dev/hugepages/{name}0")
+    (root / "dev/hugepages/rtemap_1").touch()
+    fix = findings(doctor("-j", root=root), "note")["left-maps"]["fix"]
+    command = fix.replace("rtemap_", name).replace("/dev/hugepages", f"{root}/dev/hugepages")
+    with open(left, "r+b") as file, mmap.mmap(file.fileno(), 4096):
+        subprocess.run(["sh", "-c", command], timeout=60)
+        assert left.exists()
+    assert subprocess.run(["sh", "-c", command], timeout=60).returncode == 0
+    assert not left.exists()
 
 
 def test_a_firewall_that_runs_is_seen(lab):

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """run --fail-closed: whatever is missing, the socket is served and says what is wrong and how to mend it; what comes later is taken up."""
+import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 
 import pytest
 from conftest import BIN, LAST_CPU, RULES
 from lab import LEFT4, LEFT6, PATIENCE, RIGHT4, RIGHT6, Lab, LabError, sh, wait_for
+from test_api_tls import READ, Api, certificate, free_port
 
 
 class ClosedLab(Lab):
@@ -233,7 +236,7 @@ def test_without_huge_pages_there_are_ordinary_ones(tmp_path):
         pytest.fail("this test wants most memory to be in ordinary pages")
     with Process(tmp_path, CONFIG.replace("huge = false; mb = 256", f"huge = true; mb = {huge_mb + 512}")) as firewall:
         entry = firewall.degraded()["no-huge-pages"]
-        assert "memory.huge" in entry["text"] and "nr_hugepages" in entry["remedy"]
+        assert "memory.huge" in entry["text"] and "sallyport doctor" in entry["remedy"]
         assert firewall.ready(), "it works all the same"
 
 
@@ -262,6 +265,70 @@ def test_a_socket_that_cannot_be_made_is_at_its_default_path(tmp_path):
         firewall.at_default_socket()
         assert "/proc/nonexistent" in firewall.degraded()["other-socket"]["text"]
         assert firewall.ready()
+
+
+# --- what is missing takes nothing else with it ------------------------------------------------------------------------------------
+
+SERVED = CONFIG.replace("api.sock\"; };", 'api.sock"; listen = "127.0.0.1:%(port)s"; certificate = "%(dir)s/cert.pem"; key = "%(dir)s/key.pem"; tokens = "%(dir)s/tokens"; };') + \
+    'log = { eve = "%(dir)s/eve.json"; };'
+FAULTS = {
+    "no-event-file": ("%(dir)s/eve.json", "/proc/nonexistent/eve.json"),
+    "other-socket": ("%(dir)s/api.sock", "/proc/nonexistent/api.sock"),
+    "no-tls": ("%(dir)s/cert.pem", "/proc/nonexistent/cert.pem"),
+}
+
+
+def serve(folder, faults=(), config=SERVED):
+    """A firewall whose event file, socket and TLS are fine but for these faults, and what TLS has to say."""
+    port = free_port()
+    certificate(folder)
+    (folder / "tokens").write_text(f"prometheus read {READ}\n")
+    os.chmod(folder / "tokens", 0o600)
+    for fault in faults:
+        config = config.replace(*FAULTS[fault])
+    return Process(folder, config.replace("%(port)s", str(port))), Api(folder, port)
+
+
+@pytest.mark.parametrize("faults", [c for n in range(4) for c in itertools.combinations(FAULTS, n)], ids=lambda faults: "+".join(faults) or "none")
+def test_only_what_is_at_fault_is_done_without(tmp_path, faults):
+    process, tls = serve(tmp_path, faults)
+    with process as firewall:
+        if "other-socket" in faults:
+            firewall.at_default_socket()
+        entries = firewall.degraded()
+        assert set(entries) == set(faults)
+        assert all("/proc/nonexistent" in entry["text"] and entry["remedy"] for entry in entries.values()), entries
+        assert firewall.ready()
+        assert firewall.api("PUT", "/v1/rules?force=1", body=RULE_TEXT)[0] == 200
+        if "no-event-file" not in faults:
+            wait_for(lambda: "audit" in (tmp_path / "eve.json").read_text(), PATIENCE, "line in the event file")
+        assert tls.curl("/v1/status", READ)[0] == (0 if "no-tls" in faults else 200)
+
+
+def test_a_group_that_there_is_not_moves_the_socket_only(tmp_path):
+    process, tls = serve(tmp_path, config=SERVED.replace("api = {", 'api = { group = "nobody-has-this-name";'))
+    with process as firewall:
+        firewall.at_default_socket()
+        assert set(firewall.degraded()) == {"other-socket"} and "nobody-has-this-name" in firewall.degraded()["other-socket"]["text"]
+        assert tls.curl("/v1/status", READ)[0] == 200
+
+
+@pytest.mark.parametrize("port", ["unprivileged", "privileged"])
+def test_tls_comes_with_a_reload_once_its_files_are_good(tmp_path, port):
+    """A privileged port too: what binding it takes is kept."""
+    process, tls = serve(tmp_path, config=SERVED.replace("127.0.0.1:%(port)s", "127.0.0.3:443") if port == "privileged" else SERVED)
+    os.rename(tmp_path / "cert.pem", tmp_path / "kept.pem")
+    with process as firewall:
+        assert set(firewall.degraded()) == {"no-tls"}
+        assert firewall.api("POST", "/v1/reload")[0] == 200 and set(firewall.degraded()) == {"no-tls"}
+        os.rename(tmp_path / "kept.pem", tmp_path / "cert.pem")
+        assert firewall.api("POST", "/v1/reload")[0] == 200
+        assert firewall.degraded() == {}
+        if port == "unprivileged":
+            assert tls.curl("/v1/status", READ)[0] == 200
+        else:
+            with socket.create_connection(("127.0.0.3", 443), PATIENCE):
+                pass
 
 
 def test_a_router_without_its_interfaces_in_linux(tmp_path):

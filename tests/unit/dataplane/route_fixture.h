@@ -217,7 +217,7 @@ static inline void route_send_down(uint16_t link, const struct sp_frame *frame)
 {
 	struct rte_mbuf *mbuf = sp_frame_mbuf(lab_pool, frame->bytes, frame->len);
 
-	mbuf->port = link;
+	mbuf->port = (uint16_t)(SP_PORTS_MAX + link);
 	assert_int_equal(rte_ring_enqueue(lab.dataplane->routing->from_kernel, mbuf), 0);
 }
 

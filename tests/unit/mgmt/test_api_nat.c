@@ -74,11 +74,24 @@ static void pools_are_listed(void **state)
 	assert_int_equal(integer(json_object_get(row, "used"), "udp"), 0);
 	assert_int_equal(json_array_size(json_object_get(json, "mappings")), 0);
 	assert_true(json_is_null(json_object_get(json, "next")));
+	assert_true(json_is_true(json_object_get(json, "complete")));
 	assert_in_range(integer(json_object_get(json, "counters"), "bytes"), 1, INT64_MAX);
 	json_decref(json);
 	refused("GET", "/v1/nat?limit=0", "", NULL, 400, "bad-parameter");
 	refused("GET", "/v1/nat?cursor=99.0", "", NULL, 400, "bad-parameter");
 	refused("GET", "/v1/nat?cursor=x", "", NULL, 400, "bad-parameter");
+}
+
+/* A firewall that is about to leave asks its workers no more. */
+static void sums_without_some_workers_say_so(void **state)
+{
+	json_t *json;
+
+	(void)state;
+	sp_mgmt_quit(mgmt);
+	json = get("/v1/nat");
+	assert_true(json_is_false(json_object_get(json, "complete")));
+	json_decref(json);
 }
 
 static void backends_are_listed(void **state)
@@ -273,6 +286,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(nothing_without_entries, setup_running, teardown),
 		cmocka_unit_test_setup_teardown(pools_are_listed, setup_running, teardown),
+		cmocka_unit_test_setup_teardown(sums_without_some_workers_say_so, setup_running, teardown),
 		cmocka_unit_test_setup_teardown(backends_are_listed, setup_running, teardown),
 		cmocka_unit_test(the_first_rules_are_watched),
 		cmocka_unit_test_setup_teardown(a_check_is_made, setup_running, teardown),

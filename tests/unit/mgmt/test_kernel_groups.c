@@ -144,6 +144,12 @@ static void test_more_than_fit(void **state)
 	assert_int_equal(sp_kernel_groups(kernel, 1, &groups), 0);
 	assert_true(groups.cut);
 	assert_int_equal(groups.n_groups, SP_KERNEL_GROUPS_MAX);
+	assert_false(groups.cut_addresses);
+	sp_test_sh("for i in 1 2 3 4 5 6 7 8 9; do ip link add v$i link lan address 00:00:5e:00:01:0$i type macvlan mode private && "
+		   "ip link set v$i up; done");
+	assert_int_equal(sp_kernel_groups(kernel, 1, &groups), 0);
+	assert_true(groups.cut_addresses);
+	assert_int_equal(groups.n_addresses, SP_KERNEL_ADDRESSES_MAX);
 }
 
 static void test_interface_is_gone(void **state)

@@ -4,6 +4,7 @@
  */
 #include <linux/if.h>
 
+#include "mgmt/ports.h"
 #include "tests/unit/mgmt/kernel_fixture.h"
 
 static const uint8_t first[6] = {2, 0, 0, 0, 0, 1}, second[6] = {2, 0, 0, 0, 0, 2}, chosen[6] = {2, 0, 0, 0, 0, 9};
@@ -72,6 +73,18 @@ static void test_a_mac_of_linux_stays(void **state)
 	assert_memory_equal(link_of(0)->mac, first, 6);
 }
 
+/* A device that is being restarted holds up no TAPs: its MAC is taken over, and asked for once it runs. */
+static void test_a_mac_while_the_device_is_held(void **state)
+{
+	(void)state;
+	sp_port_lock(&dataplane.ports[0]);
+	linux_says(WAN, chosen, 1500);
+	sp_port_unlock(&dataplane.ports[0]);
+	assert_memory_equal(link_of(0)->mac, chosen, 6);
+	device_has(second, 1500);
+	assert_memory_equal(link_of(0)->mac, chosen, 6);
+}
+
 static void test_mtu(void **state)
 {
 	(void)state;
@@ -107,6 +120,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_links_follow_the_device, setup_links, teardown),
 		cmocka_unit_test_setup_teardown(test_a_mac_of_linux_stays, setup_links, teardown),
+		cmocka_unit_test_setup_teardown(test_a_mac_while_the_device_is_held, setup_links, teardown),
 		cmocka_unit_test_setup_teardown(test_mtu, setup_links, teardown),
 		cmocka_unit_test_setup_teardown(test_first_device, setup_links, teardown),
 	};

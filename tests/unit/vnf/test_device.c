@@ -41,6 +41,7 @@ static void test_parse(void **state)
 		assert_int_equal(sp_device_parse(good[i].text, &device, why, sizeof(why)), 0);
 		assert_int_equal(device.kind, good[i].kind);
 		assert_string_equal(device.text, good[i].text);
+		assert_string_equal(device.shown, good[i].text);
 		assert_string_equal(device.name, good[i].name);
 		assert_string_equal(device.args, good[i].args);
 	}
@@ -103,7 +104,7 @@ static void test_missing(void **state)
 	static const char *const missing[][2] = {
 		{"net_af_packet0,iface=nosuchiface", "no network interface \"nosuchiface\""},
 		{"net_pcap0,rx_pcap=/nonexistent.pcap", "net_pcap0 could not be opened"},
-		{"0000:7f:1f.7", "no PCI device 0000:7f:1f.7"},
+		{"0000:7f:1f.7", "no PCI network device 0000:7f:1f.7"},
 		{"52:54:00:ee:ee:ee", "has the MAC address 52:54:00:EE:EE:EE"},
 	};
 
@@ -116,6 +117,26 @@ static void test_missing(void **state)
 		if (strstr(why, missing[i][1]) == NULL)
 			fail_msg("%s: \"%s\" is not in \"%s\"", missing[i][0], missing[i][1], why);
 	}
+}
+
+/* Whatever is told of a device is read by more people than its secret is for. */
+static void test_secrets_are_not_told(void **state)
+{
+	static const char text[] = "net_memif0,secret=hunter2,role=nobody,secret=hunter3";
+	uint16_t ethdev = RTE_MAX_ETHPORTS;
+	struct sp_device device;
+	char why[256];
+
+	(void)state;
+	assert_int_equal(sp_device_parse(text, &device, why, sizeof(why)), 0);
+	assert_string_equal(device.shown, "net_memif0,secret=...,role=nobody,secret=...");
+	assert_string_equal(device.text, text);
+	assert_true(sp_device_open(&device, &ethdev, why, sizeof(why)) < 0);
+	if (strstr(why, "role=nobody") == NULL || strstr(why, "hunter") != NULL)
+		fail_msg("\"%s\"", why);
+	assert_true(sp_device_parse("net_mimif0,secret=hunter2", &device, why, sizeof(why)) < 0);
+	if (strstr(why, "net_mimif0") == NULL || strstr(why, "hunter") != NULL)
+		fail_msg("\"%s\"", why);
 }
 
 static int start(void **state)
@@ -143,6 +164,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_open),
 		cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_secrets_are_not_told),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);

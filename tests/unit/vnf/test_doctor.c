@@ -242,6 +242,11 @@ static void test_healthy_host(void **state)
 #define UIO_BOTH \
 	DRIVER("0000:00:05.0", "uio_pci_generic"), DRIVER("0000:00:06.0", "uio_pci_generic"), "-" DEVICE "0000:00:05.0/driver_override"
 
+#define IN_GROUP_8(pci, name)                                                                                     \
+	"/sys/kernel/iommu_groups/8/devices/" pci "=", DEVICE pci "/class=0x020000", DEVICE pci "/vendor=0x8086", \
+		DEVICE pci "/device=0x10d3", DEVICE pci "/driver>../../../bus/pci/drivers/" name,                 \
+		DEVICE pci "/net/eth7/address=02:00:00:00:00:77"
+
 struct ill {
 	const char *name;
 	const char *const *machine;
@@ -260,6 +265,8 @@ static const struct ill ills[] = {
 		"sallyport.conf:1", "rout", "sallyport check /"},
 	{"no rules", guest, {"-/etc/sallyport/rules.d/main.rules"}, {{0}}, "no-rules", SP_LEVEL_ERROR, "rules", "main.rules",
 		"rules = ( );\\n' >/tmp/"},
+	{"no rules, with examples that a shell leaves alone", guest, {"-/etc/sallyport/rules.d/main.rules"}, {{0}}, "no-rules",
+		SP_LEVEL_ERROR, "rules", "main.rules", "systemctl restart sallyport # examples: /usr/share/doc"},
 	{"bad rules", guest, {"/etc/sallyport/rules.d/main.rules=version = 1;\ndefault = { action = \"drop\"; };\nrules = ( \"1 alow\" );"},
 		{{0}}, "rules", SP_LEVEL_ERROR, "main.rules:3", "alow", "systemctl restart sallyport"},
 	{"stopped", guest, {STOPPED}, {{0}}, "not-running", SP_LEVEL_WARNING, "firewall", "does not run", "systemctl restart sallyport"},
@@ -324,7 +331,7 @@ static const struct ill ills[] = {
 		"sallyport-vf create ens1f0 2"},
 	{"no VFs, default route", host,
 		{DEVICE "0000:41:00.0/sriov_numvfs=0", "/proc/net/route=Iface\tDestination\nens1f0\t00000000\t0100000A"}, {{0}},
-		"pf-no-vfs", SP_LEVEL_NOTE, "ens1f0", "default route", "--yes --yes"},
+		"pf-no-vfs", SP_LEVEL_NOTE, "ens1f0", "default route", "sallyport-vf create ens1f0 2"},
 	{"PF without a driver", host, {"-" DEVICE "0000:41:00.0/driver"}, {{0}}, "pf-no-driver", SP_LEVEL_WARNING, "ens1f0", "no driver",
 		"0000:41:00.0/modalias"},
 	{"PF down", host, {DEVICE "0000:41:00.0/net/ens1f0/flags=0x1002"}, {{0}}, "pf-down", SP_LEVEL_WARNING, "ens1f0", "down",
@@ -360,7 +367,10 @@ static const struct ill ills[] = {
 	/* IOMMU and VFIO */
 	{"IOMMU not switched on", guest, {"-/sys/class/iommu", "/proc/cmdline=quiet"}, {{0}}, "iommu-off", SP_LEVEL_ERROR, "IOMMU", "DMAR",
 		"$GRUB_CMDLINE_LINUX intel_iommu=on iommu=pt"},
-	{"AMD not switched on", host, {"-/sys/class/iommu"}, {{0}}, "iommu-off", SP_LEVEL_ERROR, "IOMMU", "IVRS", "amd_iommu=on"},
+	{"AMD not switched on", host, {"-/sys/class/iommu"}, {{0}}, "iommu-off", SP_LEVEL_ERROR, "IOMMU", "IVRS",
+		"amd_iommu=force_enable iommu=pt"},
+	{"AMD taken for faulty", host, {"-/sys/class/iommu"}, {{0}}, "iommu-off", SP_LEVEL_ERROR, "IOMMU", "newer firmware may mend it",
+		"amd_iommu=force_enable iommu=pt"},
 	{"IOMMU not switched on in the appliance", guest,
 		{"-/sys/class/iommu", "/proc/cmdline=quiet", "-/usr/sbin/update-grub", "/boot/grub/grub.cfg="}, {{0}}, "iommu-off",
 		SP_LEVEL_ERROR, "IOMMU", "DMAR", "linux /s/$/ intel_iommu=on iommu=pt/' /boot/grub/grub.cfg"},
@@ -392,22 +402,36 @@ static const struct ill ills[] = {
 		SP_LEVEL_ERROR, "0000:00:05.0", "integrity", "Secure Boot"},
 	{"group shared with Linux", guest, {"/sys/kernel/iommu_groups/8/devices/0000:00:1f.2=", DRIVER("0000:00:1f.2", "ahci")}, {{0}},
 		"group-shared", SP_LEVEL_ERROR, "0000:00:06.0", "0000:00:1f.2, which the kernel uses", "pcie-root-port"},
+	{"group shared with an idle NIC", guest, {IN_GROUP_8("0000:00:07.0", "e1000e")}, {{0}}, "group-shared", SP_LEVEL_ERROR,
+		"0000:00:06.0", "0000:00:07.0, which the kernel uses",
+		"or here:\nmodprobe vfio-pci && echo vfio-pci >/sys/bus/pci/devices/0000:00:07.0/driver_override && "
+		"echo 0000:00:07.0 >/sys/bus/pci/devices/0000:00:07.0/driver/unbind && echo 0000:00:07.0 >/sys/bus/pci/drivers_probe"},
 	{"group shared on a host", host, {"/sys/kernel/iommu_groups/21/devices/0000:41:02.1="}, {{0}}, "group-shared", SP_LEVEL_NOTE,
 		"0000:41:02.0", "one VM or process only", ""},
 	/* memory */
 	{"no huge pages", guest, {STOPPED, "/sys/devices/system/node/node0/hugepages/hugepages-2048kB/free_hugepages=10"}, {{0}},
-		"huge-pages", SP_LEVEL_WARNING, "huge pages", "20 MB are free of 2000", "sysctl -w vm.nr_hugepages="},
+		"huge-pages", SP_LEVEL_WARNING, "huge pages", "20 MB are free of 2000",
+		">/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages && echo 'w /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages "
+		"- "},
+	{"huge pages that others hold", guest,
+		{STOPPED, "/sys/devices/system/node/node0/hugepages/hugepages-2048kB/free_hugepages=250",
+			"/sys/devices/system/node/node0/hugepages/hugepages-1048576kB/nr_hugepages=3",
+			"/sys/devices/system/node/node0/hugepages/hugepages-1048576kB/free_hugepages=0",
+			CONF("mode = \"route\"; memory = { mb = 800; }; " PORTS("0000:00:05.0", "0000:00:06.0"))},
+		{{0}}, "huge-pages", SP_LEVEL_WARNING, "huge pages", "500 MB are free of 5072", "echo 1214 >/sys/kernel/mm/hugepages"},
 	{"huge pages demanded", guest,
 		{STOPPED, "/sys/devices/system/node/node0/hugepages/hugepages-2048kB/free_hugepages=10",
 			CONF("mode = \"route\"; memory = { huge = true; }; " PORTS("0000:00:05.0", "0000:00:06.0"))},
-		{{0}}, "huge-pages", SP_LEVEL_ERROR, "huge pages", "memory.huge is true", "sysctl -w"},
+		{{0}}, "huge-pages", SP_LEVEL_ERROR, "huge pages", "memory.huge is true", "/etc/tmpfiles.d/"},
 	{"uio without huge pages", guest,
 		{STOPPED, NO_IOMMU, UIO_BOTH, "/sys/devices/system/node/node0/hugepages/hugepages-2048kB/free_hugepages=10"}, {{0}},
-		"huge-pages", SP_LEVEL_ERROR, "huge pages", "without an IOMMU needs them", "sysctl -w"},
+		"huge-pages", SP_LEVEL_ERROR, "huge pages", "without an IOMMU needs them", "/etc/tmpfiles.d/"},
 	{"too small", guest, {"/proc/meminfo=MemTotal:     524288 kB"}, {{0}}, "memory", SP_LEVEL_ERROR, "memory", "512 MB in all",
-		"give the VM 1024 MB"},
+		"give the VM 1024 MB; or, in /"},
+	{"too small for routes", guest, {"/proc/meminfo=MemTotal:     524288 kB"}, {{0}}, "memory", SP_LEVEL_ERROR, "memory",
+		"512 MB in all", "sessions = { max = 32768; }; route = { max4 = 16384;"},
 	{"left-over maps", guest, {STOPPED, "/dev/hugepages/rtemap_0=", "/dev/hugepages/rtemap_1="}, {{0}}, "left-maps", SP_LEVEL_NOTE,
-		"huge pages", "2 files", "rm /dev/hugepages/rtemap_*"},
+		"huge pages", "2 files", " = 0 ] && rm /dev/hugepages/rtemap_*"},
 	{"transparent huge pages", guest, {"/sys/kernel/mm/transparent_hugepage/enabled=[always] madvise never"}, {{0}}, "thp",
 		SP_LEVEL_NOTE, "transparent", "moves memory", "echo madvise"},
 	{"swap", guest, {"/proc/meminfo=MemTotal: 4000000 kB\nSwapTotal: 1048576 kB"}, {{0}}, "swap", SP_LEVEL_NOTE, "swap", "1024 MB",
@@ -433,10 +457,23 @@ static const struct ill ills[] = {
 		"<vcpu>2</vcpu>"},
 	{"not isolated", guest, {"/sys/devices/system/cpu/isolated="}, {{0}}, "isolation", SP_LEVEL_WARNING, "isolation", "CPU 1-3",
 		"isolcpus=managed_irq,domain,1-3 nohz_full=1-3 rcu_nocbs=1-3 irqaffinity=0"},
+	{"not isolated, CPU 0 among them", guest,
+		{"/sys/devices/system/cpu/isolated=", CONF("mode = \"route\"; workers = [ 0, 1 ]; " PORTS("0000:00:05.0", "0000:00:06.0"))},
+		{{0}}, "isolation", SP_LEVEL_WARNING, "isolation", "CPU 0-1", "leave CPU 0 out of `workers`"},
+	{"not isolated, CPU 0 off", guest,
+		{"/sys/devices/system/cpu/isolated=", "/sys/devices/system/cpu/online=1-3",
+			CONF("mode = \"route\"; workers = [ 1, 3 ]; " PORTS("0000:00:05.0", "0000:00:06.0"))},
+		{{0}}, "isolation", SP_LEVEL_WARNING, "isolation", "CPU 1,3", "irqaffinity=2"},
 	{"ticking", guest, {"/sys/devices/system/cpu/nohz_full=(null)"}, {{0}}, "isolation", SP_LEVEL_NOTE, "isolation", "ticks",
 		"nohz_full=1-3"},
 	{"interrupted", guest, {"/proc/irq/24/effective_affinity_list=2"}, {{0}}, "irqs", SP_LEVEL_NOTE, "interrupts", "1 go to CPU 2",
-		"irqbalance"},
+		"do echo 0 >$f"},
+	{"interrupted, CPU 0 off", guest,
+		{"/proc/irq/24/effective_affinity_list=2", "/sys/devices/system/cpu/online=1-3",
+			CONF("mode = \"route\"; workers = [ 2, 3 ]; " PORTS("0000:00:05.0", "0000:00:06.0"))},
+		{{0}}, "irqs", SP_LEVEL_NOTE, "interrupts", "1 go to CPU 2", "do echo 1 >$f"},
+	{"interrupted on CPU 0", guest, {CONF("mode = \"route\"; workers = [ 0, 1 ]; " PORTS("0000:00:05.0", "0000:00:06.0"))}, {{0}},
+		"irqs", SP_LEVEL_NOTE, "interrupts", "1 go to CPU 0", "leave CPU 0 out of `workers`"},
 	{"slow governor", guest, {"/sys/devices/system/cpu/cpu2/cpufreq/scaling_governor=powersave"}, {{0}}, "governor", SP_LEVEL_WARNING,
 		"governor", "\"powersave\" on CPU 2", "echo performance"},
 	{"far device", guest,
@@ -457,6 +494,12 @@ static const struct ill ills[] = {
 		SP_LEVEL_NOTE, "cloud-init", "no seed", "cidata"},
 	{"cloud-init had nothing to do", guest, {"-/run/cloud-init", "/run/cloud-init/disabled="}, {{0}}, "no-seed", SP_LEVEL_NOTE,
 		"cloud-init", "no seed", "cidata"},
+	{"cloud-init ran without a seed before, too", guest,
+		{"-/run/cloud-init", "/run/cloud-init/disabled=", "/var/lib/cloud/instance>/var/lib/cloud/instances/iid-datasource-none"},
+		{{0}}, "no-seed", SP_LEVEL_NOTE, "cloud-init", "no seed", "cidata"},
+	{"seed of an earlier boot", guest,
+		{"-/run/cloud-init", "/run/cloud-init/disabled=", "/var/lib/cloud/instance>/var/lib/cloud/instances/sallyport-1"}, {{0}},
+		"seed", SP_LEVEL_OK, "cloud-init", "earlier boot", ""},
 	{"seed at work", guest, {"-/run/cloud-init/result.json"}, {{0}}, "seed", SP_LEVEL_NOTE, "cloud-init", "at work", ""},
 	{"what the boot said", guest, {"/run/sallyport-boot/notes=first\nno kernel module \033[31m"}, {{0}}, "boot", SP_LEVEL_NOTE, "boot",
 		"first", ""},
@@ -492,6 +535,74 @@ static void test_ills(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(ills) / sizeof(ills[0]); i++)
 		check_ill(&ills[i]);
+}
+
+/* What must not be said: a finding, or a word in its remedy. */
+struct silence {
+	const char *name;
+	const char *const *machine;
+	const char *changes[12];
+	const char *id, *word; /* NULL: the finding itself */
+};
+
+#define ROUTE_BY(name) "/proc/net/route=Iface\tDestination\n" name "\t00000000\t0100000A"
+
+static const struct silence silences[] = {
+	{"a VF that the host lives on", host,
+		{DRIVER("0000:41:02.1", "iavf"), DEVICE "0000:41:02.1/net/eth1/address=02:00:00:00:01:02", ROUTE_BY("eth1")},
+		"vf-in-kernel", NULL},
+	{"a VF in a bridge", host,
+		{DRIVER("0000:41:02.1", "iavf"), DEVICE "0000:41:02.1/net/eth1/address=02:00:00:00:01:02",
+			DEVICE "0000:41:02.1/net/eth1/master>../../../br0"},
+		"vf-in-kernel", NULL},
+	{"twice yes for the host's own PF", host, {DEVICE "0000:41:00.0/sriov_numvfs=0", ROUTE_BY("ens1f0")}, "pf-no-vfs", "--yes"},
+	{"routes of a wire", guest,
+		{"/proc/meminfo=MemTotal:     262144 kB",
+			CONF("mode = \"wire\"; ports = ( { name = \"a\"; device = \"0000:00:05.0\"; peer = \"b\"; }, "
+			     "{ name = \"b\"; device = \"0000:00:06.0\"; peer = \"a\"; } );")},
+		"memory", "route ="},
+	{"a disk for user space", guest, {"/sys/kernel/iommu_groups/8/devices/0000:00:1f.2=", DRIVER("0000:00:1f.2", "ahci")},
+		"group-shared", "driver_override"},
+	{"a NIC that Linux uses for user space", guest, {IN_GROUP_8("0000:00:07.0", "e1000e"), ROUTE_BY("eth7")}, "group-shared",
+		"driver_override"},
+	{"no way in, beside Hyper-V's own interface", guest,
+		{"-" DEVICE "0000:00:03.0", "/sys/class/net/eth0/device/subsystem>../../../../bus/vmbus"}, "no-management", NULL},
+	{"no seed, after it was detached", guest,
+		{"-/run/cloud-init", "/run/cloud-init/disabled=", "/var/lib/cloud/instance>/var/lib/cloud/instances/sallyport-1"},
+		"no-seed", NULL},
+};
+
+static void check_silence(const struct silence *silence)
+{
+	struct sp_findings *findings;
+	struct sp_facts *facts;
+	unsigned int n = 0;
+
+	make(silence->machine, silence->changes);
+	facts = examine();
+	findings = sp_doctor_check(facts);
+	assert_non_null(findings);
+	for (unsigned int i = 0; i < findings->n; i++) {
+		if (strcmp(findings->v[i].id, silence->id) != 0)
+			continue;
+		n++;
+		if (silence->word == NULL || strstr(findings->v[i].fix, silence->word) != NULL) {
+			show(findings);
+			fail_msg("%s: \"%s\"", silence->name, findings->v[i].fix);
+		}
+	}
+	if (silence->word != NULL && n == 0)
+		fail_msg("%s: nothing at all is said", silence->name);
+	free(findings);
+	sp_facts_free(facts);
+	tree_remove(root);
+}
+
+static void test_silences(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(silences) / sizeof(silences[0]); i++)
+		check_silence(&silences[i]);
 }
 
 /* An error or a warning without a word on what to do is half a finding. */
@@ -730,6 +841,13 @@ static void test_conf(void **state)
 		DEVICE "0000:00:06.0/net/eth2/addr_assign_type=1", NULL};
 	static const char *const one[] = {"-" DEVICE "0000:00:06.0", NULL};
 	static const char *const none[] = {"-" DEVICE "0000:00:05.0", "-" DEVICE "0000:00:06.0", NULL};
+#define WHOLE_NIC                                                                                                       \
+	DEVICE "0000:00:07.0/class=0x020000", DEVICE "0000:00:07.0/vendor=0x8086", DEVICE "0000:00:07.0/device=0x10c9", \
+		DEVICE "0000:00:07.0/sriov_totalvfs=7", DEVICE "0000:00:07.0/sriov_numvfs=0",                           \
+		DEVICE "0000:00:07.0/driver>../../../bus/pci/drivers/igb", DEVICE "0000:00:07.0/net/eth7/address=02:00:00:00:00:77"
+	static const char *const whole[] = {"-/etc", WHOLE_NIC, NULL}, *const hypervisor[] = {
+									       "-/etc", WHOLE_NIC, "/usr/sbin/sallyport-vf=", NULL};
+	static const char *const busy[] = {"-/etc", WHOLE_NIC, DEVICE "0000:00:07.0/net/eth7/master>../../br0", NULL};
 	static const char *const small[] = {"/proc/meminfo=MemTotal: 786432 kB", NULL};
 	struct sp_config *config;
 	uint32_t sessions;
@@ -759,6 +877,13 @@ static void test_conf(void **state)
 	sp_config_free(config);
 	sp_config_free(first(guest, none, 0));
 
+	/* a NIC that could have VFs is a port where it has none, unless VFs are made here */
+	config = first(guest, whole, 3);
+	assert_string_equal(config->ports[2].device.text, "02:00:00:00:00:77");
+	sp_config_free(config);
+	sp_config_free(first(guest, hypervisor, 2));
+	sp_config_free(first(guest, busy, 2));
+
 	config = first(host, NULL, 3);
 	assert_string_equal(config->ports[0].device.text, "02:00:00:00:01:01");
 	assert_string_equal(config->ports[2].name, "dmz1");
@@ -773,6 +898,7 @@ int main(void)
 		cmocka_unit_test(test_healthy_guest),
 		cmocka_unit_test(test_healthy_host),
 		cmocka_unit_test(test_ills),
+		cmocka_unit_test(test_silences),
 		cmocka_unit_test(test_all_can_be_mended),
 		cmocka_unit_test(test_host_facts),
 		cmocka_unit_test(test_hostile_netlink),

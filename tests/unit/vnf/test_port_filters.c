@@ -23,6 +23,7 @@
 #include "tests/unit/support/eal.h"
 #include "tests/unit/support/netns.h"
 #include "vnf/launch.h"
+#include "vnf/port_attach.h"
 #include "vnf/port_configure.h"
 #include "vnf/port_filters.h"
 
@@ -30,7 +31,7 @@
 
 static struct sp_launch launch;
 static struct sp_config *config;
-static char said[2048]; /* on stderr while the ports came up */
+static char said[2048]; /* on stderr while it was listened to */
 
 /* Flags of an interface, or its MTU. */
 static int of_interface(const char *name, unsigned long what)
@@ -46,30 +47,44 @@ static int of_interface(const char *name, unsigned long what)
 	return what == SIOCGIFFLAGS ? request.ifr_flags : request.ifr_mtu;
 }
 
+static FILE *heard;
+static int usual;
+
+static void listen_to_stderr(void)
+{
+	heard = tmpfile();
+	assert_non_null(heard);
+	fflush(stderr);
+	usual = dup(STDERR_FILENO);
+	dup2(fileno(heard), STDERR_FILENO);
+}
+
+static void listen_no_more(void)
+{
+	fflush(stderr);
+	dup2(usual, STDERR_FILENO);
+	close(usual);
+	rewind(heard);
+	said[fread(said, 1, sizeof(said) - 1, heard)] = '\0';
+	fclose(heard);
+}
+
 static void bring_up(const char *text, unsigned int n_workers)
 {
 	static const uint32_t timeouts[SP_STATE_COUNT];
 	struct sp_launch_options options = {.n_workers = n_workers, .timeout_sec = timeouts, .limit_sources = 64};
 	struct sp_diags diags = {0};
 	char why[SP_WHY_MAX] = "";
-	FILE *heard = tmpfile();
-	int before, rc;
+	int rc;
 
 	config = sp_config_read(text, strlen(text), "test.conf", &diags);
 	sp_diags_print(&diags, stderr);
 	sp_diags_clear(&diags);
 	assert_non_null(config);
-	assert_non_null(heard);
 	assert_int_equal(sp_launch_begin(&launch, &options, why), 0);
-	before = dup(STDERR_FILENO);
-	dup2(fileno(heard), STDERR_FILENO);
+	listen_to_stderr();
 	rc = sp_launch_ports(&launch, config, why);
-	fflush(stderr);
-	dup2(before, STDERR_FILENO);
-	close(before);
-	rewind(heard);
-	said[fread(said, 1, sizeof(said) - 1, heard)] = '\0';
-	fclose(heard);
+	listen_no_more();
 	if (rc != 0)
 		fail_msg("%s", why);
 }
@@ -131,11 +146,27 @@ static void test_list_or_all(void **state)
 	assert_true((of_interface("ta", SIOCGIFFLAGS) & IFF_ALLMULTI) == 0);
 }
 
+/* More than are listed are not named, whatever a device could take. */
+static void test_more_groups_than_are_listed(void **state)
+{
+	static const struct rte_ether_addr groups[SP_PORT_GROUPS_MAX + 1];
+	const struct sp_quirks many = {.driver = "many", .groups = SP_GROUPS_LIST, .groups_max = 200};
+	const struct sp_port *port;
+
+	(void)state;
+	bring_up("mode = \"route\";\n" REST "ports = ({ name = \"a\"; device = \"net_tap0,iface=ta\"; zone = \"x\"; });\n", 1);
+	port = &launch.dataplane->ports[0];
+	assert_int_equal(sp_port_multicast(port, &many, groups, SP_PORT_GROUPS_MAX), 0);
+	assert_true((of_interface("ta", SIOCGIFFLAGS) & IFF_ALLMULTI) == 0);
+	assert_int_equal(sp_port_multicast(port, &many, groups, SP_PORT_GROUPS_MAX + 1), 0);
+	assert_true((of_interface("ta", SIOCGIFFLAGS) & IFF_ALLMULTI) != 0);
+}
+
 /* A packet socket takes no frames longer than those of plain Ethernet. */
 static void test_mtu_backs_off(void **state)
 {
-	const struct sp_port *port;
-	char want[80];
+	char want[80], why[SP_WHY_MAX];
+	struct sp_port *port;
 
 	(void)state;
 	sp_test_sh("ip link add d0 type veth peer name d1 && ip link set d0 up");
@@ -150,6 +181,13 @@ static void test_mtu_backs_off(void **state)
 	snprintf(want, sizeof(want), "port a (net_af_packet0,iface=d0): mtu 9000 is refused; %u is in force", port->mtu);
 	if (strstr(said, want) == NULL)
 		fail_msg("\"%s\" is not in \"%s\"", want, said);
+	/* it is told once, however often the device is opened anew */
+	sp_port_detach(port);
+	listen_to_stderr();
+	assert_int_equal(sp_port_attach(&launch, config, &config->ports[0], 0, why), 0);
+	listen_no_more();
+	assert_int_equal(port->mtu, 1500);
+	assert_string_equal(said, "");
 }
 
 static void test_mtu_that_fits(void **state)
@@ -215,15 +253,25 @@ static void test_further_addresses(void **state)
 	if (kernel == NULL)
 		fail_msg("%s", why);
 	filters = sp_port_filters_begin(&launch, kernel);
-	sp_port_filters_tick(filters);
+	sp_port_filters_tick(filters, NULL);
 	assert_int_equal(port->more_macs[0], 0);
 	sp_test_sh("ip link add vrrp.7 link wan address 00:00:5e:00:01:07 type macvlan mode private && ip link set vrrp.7 up");
-	sp_port_filters_tick(filters);
+	sp_port_filters_tick(filters, NULL);
 	assert_true(sp_mac_load(&port->more_macs[0]) == word_of(virtual));
 	assert_int_equal(port->more_macs[1], 0);
 	sp_test_sh("ip link del vrrp.7");
-	sp_port_filters_tick(filters);
+	sp_port_filters_tick(filters, NULL);
 	assert_int_equal(port->more_macs[0], 0);
+	/* what does not fit is told */
+	sp_test_sh("for i in 1 2 3 4 5 6 7 8 9; do ip link add v$i link wan address 00:00:5e:00:01:0$i type macvlan mode private && "
+		   "ip link set v$i up; done");
+	listen_to_stderr();
+	sp_port_filters_tick(filters, NULL);
+	sp_port_filters_tick(filters, NULL);
+	listen_no_more();
+	if (strstr(said, "more than 8 MAC addresses") == NULL || strstr(strstr(said, "more than 8") + 1, "more than 8") != NULL)
+		fail_msg("\"%s\"", said);
+	sp_test_sh("for i in 1 2 3 4 5 6 7 8 9; do ip link del v$i; done");
 	sp_port_filters_end(filters);
 	sp_kernel_stop(kernel);
 	sp_test_sh("ip link del wan");
@@ -235,6 +283,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_wire_mode_takes_all, take_down),
 		cmocka_unit_test_teardown(test_route_mode_takes_its_own, take_down),
 		cmocka_unit_test_teardown(test_list_or_all, take_down),
+		cmocka_unit_test_teardown(test_more_groups_than_are_listed, take_down),
 		cmocka_unit_test_teardown(test_mtu_backs_off, take_down),
 		cmocka_unit_test_teardown(test_mtu_that_fits, take_down),
 		cmocka_unit_test(test_rungs),

@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <rte_thash.h>
 
+#include "dataplane/worker.h"
 #include "vnf/port_configure.h"
 #include "vnf/rss.h"
 
@@ -160,6 +161,54 @@ static void test_one_flow_is_no_proof(void **state)
 	assert_int_equal(sp_rss_judge(&round), SP_RSS_UNVERIFIED);
 }
 
+/* As a worker that gets flows hashed with `key`, of a port that was started so many times. */
+static void sampled(struct sp_worker *worker, const uint8_t *key, uint32_t starts)
+{
+	const struct device device = {key, true, true, 0};
+	const struct sp_rss_round round = {.reta_size = 0};
+
+	assert_int_equal(worker->rss.n, 0);
+	for (unsigned int i = 0; i < SP_RSS_SAMPLES; i++) {
+		worker->rss.v[i] = flow(i, SP_FAMILY_IPV4, IPPROTO_TCP);
+		arrive(&device, &round, &worker->rss.v[i]);
+		worker->rss.v[i].starts = starts;
+	}
+	worker->rss.n = SP_RSS_SAMPLES;
+}
+
+/* What a worker has sampled before a restart says nothing of the device as it is now. */
+static void test_samples_of_before_a_restart(void **state)
+{
+	static struct sp_dataplane dataplane;
+	struct sp_worker *worker = aligned_alloc(64, sizeof(*worker));
+	struct sp_rss_watch *watch = sp_rss_begin(&dataplane);
+	struct sp_port *port = &dataplane.ports[0];
+
+	(void)state;
+	assert_non_null(worker);
+	assert_non_null(watch);
+	memset(worker, 0, sizeof(*worker));
+	worker->rss.n = SP_RSS_SAMPLES;
+	dataplane.workers[0] = worker;
+	dataplane.n_ports = dataplane.n_workers = 1;
+	port->n_queues = QUEUES;
+	port->ethdev = RTE_MAX_ETHPORTS;
+	port->starts = 1;
+	port->rss = SP_RSS_UNVERIFIED;
+	sp_rss_tick(watch);
+	sampled(worker, asymmetric, 1);
+	port->starts = 2;
+	for (unsigned int i = 0; i <= SP_RSS_FLOWS / SP_RSS_SAMPLES; i++) {
+		sp_rss_tick(watch);
+		assert_int_equal(port->rss, SP_RSS_UNVERIFIED);
+		sampled(worker, sp_rss_key, 2);
+	}
+	sp_rss_tick(watch);
+	assert_int_equal(port->rss, SP_RSS_SYMMETRIC);
+	sp_rss_end(watch);
+	free(worker);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +216,7 @@ int main(void)
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_one_stray_flow),
 		cmocka_unit_test(test_one_flow_is_no_proof),
+		cmocka_unit_test(test_samples_of_before_a_restart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
