@@ -7,7 +7,8 @@ import tarfile
 
 MIB = 1 << 20
 
-# Four CPUs: one for Linux, three workers. VMXNET3 is the management interface; the ports are what the operator passes through.
+# Four CPUs: one for Linux, three workers. VMXNET3 is the management interface; the ports are what the operator passes through. Types of hardware are named
+# as VMware's ovftool does.
 OVF = """<?xml version="1.0" encoding="UTF-8"?>
 <Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"
     xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData"
@@ -50,7 +51,7 @@ OVF = """<?xml version="1.0" encoding="UTF-8"?>
 ITEMS = (
     {"AllocationUnits": "hertz * 10^6", "ElementName": "4 CPUs", "InstanceID": 1, "ResourceType": 3, "VirtualQuantity": 4},
     {"AllocationUnits": "byte * 2^20", "ElementName": "4096 MB of memory", "InstanceID": 2, "ResourceType": 4, "VirtualQuantity": 4096},
-    {"Address": 0, "ElementName": "SATA controller", "InstanceID": 3, "ResourceSubType": "AHCI", "ResourceType": 20},
+    {"Address": 0, "ElementName": "SATA controller", "InstanceID": 3, "ResourceSubType": "vmware.sata.ahci", "ResourceType": 20},
     {"AddressOnParent": 0, "ElementName": "Disk", "HostResource": "ovf:/disk/disk1", "InstanceID": 4, "Parent": 3, "ResourceType": 17},
     {"AddressOnParent": 7, "AutomaticAllocation": "true", "Connection": "management", "ElementName": "Management", "InstanceID": 5, "ResourceSubType": "VmxNet3", "ResourceType": 10},
 )  # fmt: skip

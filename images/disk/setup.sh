@@ -30,7 +30,8 @@ ln -sfn "boot/initrd.img-$kernel" /initrd.img
 # --- what belongs to one machine, or to one moment -----------------------------------------------------------------------------
 : >/etc/machine-id
 rm -rf /etc/ssh/ssh_host_* /var/lib/dbus/machine-id /var/lib/systemd/random-seed /var/lib/systemd/catalog/database /var/lib/cloud /var/lib/dpkg/*-old /etc/*- \
-	/var/cache/apt/* /var/cache/debconf/*-old /var/cache/ldconfig/aux-cache /var/lib/apt/lists/* /var/tmp/* /run/* /etc/resolv.conf
+	/var/cache/apt/* /var/cache/debconf/*-old /var/cache/ldconfig/aux-cache /var/lib/apt/lists/* /var/tmp/* /run/* /etc/resolv.conf /etc/.resolv.conf.systemd-resolved.bak
+find /etc \( -name '*.dpkg-*' -o -name '*.ucf-*' \) -delete
 find /var/log /tmp -type f ! -path /tmp/setup.sh -delete
 find /root -mindepth 1 ! -name .bashrc ! -name .profile -delete
 day=$((SOURCE_DATE_EPOCH / 86400))

@@ -197,6 +197,24 @@ def test_how_it_is_carried_is_said(host):
     assert carried(host) == "default route dev top table 9 (top on mac9 on br9 on pf0)"
 
 
+def test_open_vswitch(tmp_path):
+    """A bridge of Open vSwitch has no lower_* in sysfs, its datapath has. Few test kernels have it: the interfaces and `ip` are made up."""
+    for path in ("br-ex", "ovs-system/lower_bond0", "ovs-system/lower_pf2", "bond0/lower_pf0", "pf0", "pf1", "pf2", "br0/lower_pf1"):
+        (tmp_path / path).mkdir(parents=True)
+    switches = "7: ovs-system: <BROADCAST> mtu 1500\n8: br-ex: <BROADCAST,UP> mtu 1500\n"
+    ip = 'ip() { case $* in *openvswitch*) printf %s "$links" ;; *-4*) echo "$route" ;; esac; }'
+
+    def carried_by(device, top, links=switches):
+        return call(f"{ip}; net={tmp_path}; links={shlex.quote(links)}; route='default via 192.0.2.1 dev {top}'; carried_by {device}")
+
+    assert carried_by("pf0", "br-ex") == "default route dev br-ex table main (br-ex on bond0 on pf0)"
+    assert carried_by("pf2", "br-ex") == "default route dev br-ex table main (br-ex on pf2)"
+    assert carried_by("pf1", "br-ex") == "", "no port of Open vSwitch"
+    assert carried_by("pf0", "br-ex", "") == "", "a route on what is no bridge of Open vSwitch"
+    assert carried_by("pf1", "br0") == "default route dev br0 table main (br0 on pf1)"
+    assert carried_by("pf0", "br0") == ""
+
+
 def test_refused_unless_told_twice(host):
     host[1]("address add 192.0.2.2/24 dev pf0", "route add default via 192.0.2.1")
     for yes, code in ((0, 1), (1, 1), (2, 0)):
@@ -206,3 +224,99 @@ def test_refused_unless_told_twice(host):
         )
         assert done.returncode == code
         assert "default route dev pf0" in done.stderr and (code == 0 or "--yes --yes" in done.stderr)
+
+
+# --- on files that stand for sysfs -------------------------------------------------------------------------------------------
+
+PF, VFS = "ffff:ff:1e.0", ("ffff:ff:1f.0", "ffff:ff:1f.1")
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A PF, pf0, with two VFs; vf0 is the interface of the first."""
+    for folder in (f"pci/{PF}/net/pf0", *(f"pci/{vf}" for vf in VFS), f"pci/{VFS[0]}/net/vf0", "links", "units", "overrides", "state"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / f"pci/{PF}/sriov_totalvfs").write_text("4\n")
+    (tmp_path / f"pci/{PF}/sriov_numvfs").write_text("2\n")
+    for i, vf in enumerate(VFS):
+        (tmp_path / f"pci/{vf}/physfn").symlink_to(f"../{PF}")
+        (tmp_path / f"pci/{PF}/virtfn{i}").symlink_to(f"../{vf}")
+        (tmp_path / f"overrides/pci-{vf}").write_text("vfio-pci\n")
+    return tmp_path
+
+
+def on(tree, code, namespace=None):
+    inside = ["ip", "netns", "exec", namespace] if namespace else []
+    places = " ".join(f"{name}={tree}/{name}" for name in ("pci", "links", "units", "overrides", "state"))
+    return subprocess.run([*inside, "bash", "-c", f". {shlex.quote(SCRIPT)}; {places}; {code}"], capture_output=True, text=True, timeout=30)
+
+
+@pytest.mark.parametrize("command", ["bind --driver igb_uio", "unbind"])
+def test_a_vf_with_the_default_route_stays(host, tree, command):
+    host[1]("link set pf0 down", "link set pf0 name vf0", "link set vf0 up", "address add 192.0.2.2/24 dev vf0", "route add default via 192.0.2.1")
+    for yes in ("", "--yes", "--yes --yes"):
+        done = on(tree, f"main {command} {yes} {VFS[0]}", host[0])
+        assert "vf0 carries the host's default route dev vf0" in done.stderr
+        if yes != "--yes --yes":
+            assert done.returncode == 1 and "say so twice" in done.stderr
+            assert (tree / f"overrides/pci-{VFS[0]}").exists()
+        else:
+            assert done.returncode == 2 and "say so twice" not in done.stderr, "it goes on, and fails for want of a driver or of a device"
+    done = on(tree, f"main {command} {VFS[1]}", host[0])
+    assert "default route" not in done.stderr, "another VF of the same PF is not the host's way"
+
+
+NOTED = """udev_file= udev_path=pci-0; pf={pf} link=pf0 macs=(02:00:00:00:00:01 02:00:00:00:00:02) raised= opt_vlan= opt_spoofchk= opt_trust= opt_rate=
+"""
+
+
+def test_remove_takes_the_overrides_of_vfs_that_are_gone(tree):
+    done = on(tree, NOTED.format(pf=PF) + "persist 2 ''")
+    assert done.returncode == 0, done.stderr
+    text = (tree / "links/00-sallyport-pf0.link").read_text()
+    assert f"# VFs: {VFS[0]} {VFS[1]}\n" in text and text.endswith("VirtualFunction=1\nMACAddress=02:00:00:00:00:02\n")
+    for i in range(2):
+        (tree / f"pci/{PF}/virtfn{i}").unlink()
+    (tree / f"pci/{PF}/sriov_numvfs").write_text("0\n")
+    (tree / "overrides/pci-ffff:ff:1d.0").write_text("vfio-pci\n")
+    done = on(tree, f"main remove {PF}")
+    assert done.returncode == 0, done.stderr
+    assert sorted(os.listdir(tree / "overrides")) == ["pci-ffff:ff:1d.0"], "those of others stay"
+    assert not os.listdir(tree / "links")
+
+
+def test_a_file_whose_text_fails_is_not_written(tree):
+    (tree / f"pci/{PF}/virtfn1").unlink()
+    done = on(tree, NOTED.format(pf=PF) + "persist 2 ''")
+    assert done.returncode == 2 and "text cannot be made" in done.stderr
+    assert not os.listdir(tree / "links")
+
+
+def test_the_link_file_before_and_its_drop_ins_are_kept(tmp_path):
+    """In udev's order: the file, then drop-ins by name, of one name that of the folder with precedence."""
+    files = {
+        "lib/50-net.link": "[Match]\nMACAddress=02:00:00:00:00:09\n[Link]\n# why\nNamePolicy=keep\nMTUBytes=1500\n",
+        "lib/50-net.link.d/20-mtu.conf": "[Link]\nMTUBytes=9000",
+        "lib/50-net.link.d/30-name.conf": "[Link]\nName=wrong\n",
+        "etc/50-net.link.d/30-name.conf": "[Match]\nDriver=i40e\n[Link]\nName=right\n",
+        "etc/50-net.link.d/10-wol.conf": "[Link]\nWakeOnLan=off\n",
+        "etc/50-net.link.d/readme": "[Link]\nName=none\n",
+        "etc/51-other.link.d/10.conf": "[Link]\nName=other\n",
+    }
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    code = f"link=pf0 udev_file={tmp_path}/lib/50-net.link; link_folders=({tmp_path}/etc {tmp_path}/lib); link_section"
+    assert call(code).splitlines()[1:] == ["NamePolicy=keep", "MTUBytes=1500", "WakeOnLan=off", "MTUBytes=9000", "Name=right"]
+    (tmp_path / "etc/50-net.link.d/40.conf").write_text("[SR-IOV]\nVirtualFunction=0\n")
+    done = subprocess.run(["bash", "-c", f". {shlex.quote(SCRIPT)}; {code}"], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and "40.conf sets SR-IOV for pf0 already" in done.stderr
+
+
+@pytest.mark.parametrize("mac, shown", [("02:00:00:00:00:10", True), ("00:00:00:00:00:00", False)])
+def test_libvirt_gets_no_mac_of_zeros(tree, mac, shown):
+    line = f"    vf 0     link/ether {mac} brd ff:ff:ff:ff:ff:ff, spoof checking on, link-state auto, trust off"
+    done = on(tree, f"pf={PF} link=pf0 opt_libvirt=interface vf_lines=({shlex.quote(line)}); libvirt_vf 0")
+    assert done.returncode == 0, done.stderr
+    assert ("<mac" in done.stdout) == shown
+    assert "function='0x0'" in done.stdout and "<driver name='vfio'/>" in done.stdout

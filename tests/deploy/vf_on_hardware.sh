@@ -87,6 +87,8 @@ if [ -n "$name" ]; then
 	name=$(ls "/sys/bus/pci/devices/$(vf_at 1)/net")
 	ip link set dev "$name" up && ip address add 198.51.100.2/24 dev "$name" && ip route add default via 198.51.100.1 table 77
 	call 1 "$name carries the host's default route" "a VF that carries the default route is not removed" remove --yes "$pf"
+	call 1 "--yes --yes" "nor bound" bind "$pf/1"
+	call 1 "--yes --yes" "nor unbound" unbind --yes "$pf/1"
 	ip address del 198.51.100.2/24 dev "$name"
 fi
 call 0 "" "bind" bind "$pf/1"
@@ -119,6 +121,14 @@ call 0 "has no VFs any more" "remove" remove "$pf"
 after=$(traces)
 [ "$before" = "$after" ]
 say "remove leaves nothing" $? "$(diff <(echo "$before") <(echo "$after") | tr '\n' ' ')"
+if [ -n "$kept" ]; then
+	call 0 "" "create once more" create "$pf" 2
+	echo 0 >"$device/sriov_numvfs"
+	call 0 "has no VFs any more" "remove when the VFs are gone already" remove "$pf"
+	after=$(traces)
+	[ "$before" = "$after" ]
+	say "it leaves nothing either" $? "$(diff <(echo "$before") <(echo "$after") | tr '\n' ' ')"
+fi
 echo 1 >"$device/sriov_numvfs"
 call 1 "were not made by sallyport-vf" "the VFs of others are left alone" remove "$pf"
 call 0 "has no VFs any more" "unless told" remove --yes "$pf"

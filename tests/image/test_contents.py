@@ -21,7 +21,7 @@ def test_the_list_is_that_of_the_disk(disk, files):
 
 @pytest.mark.parametrize("pattern", [
     r"/etc/ssh/ssh_host_", r"/random-seed$", r"/authorized_keys[0-9]?$", r"/var/lib/cloud/", r"/var/log/.+\.(log|gz|[0-9])$", r"/\.bash_history$", r"/var/lib/apt/lists/.+_", r"\.deb$",
-    r"/etc/(passwd|shadow|group|gshadow)-$", r"/var/lib/dbus/machine-id$", r"/root/(?!\.bashrc$|\.profile$)", r"/tmp/.", r"/usr/sbin/policy-rc.d$", r"/etc/apt/(auth\.conf(\.d/.+)?$|apt\.conf\.d/.*(proxy|mmdebstrap))", r"/etc/ssl/private/.+",
+    r"/etc/(passwd|shadow|group|gshadow)-$", r"/var/lib/dbus/machine-id$", r"/root/(?!\.bashrc$|\.profile$)", r"/tmp/.", r"/usr/sbin/policy-rc.d$", r"/etc/apt/(auth\.conf(\.d/.+)?$|apt\.conf\.d/.*(proxy|mmdebstrap))", r"/etc/ssl/private/.+", r"/etc/\.?resolv\.conf.", r"/etc/.+\.(dpkg|ucf)-",
 ])  # fmt: skip
 def test_nothing_of_one_machine(files, pattern):
     found = [path for path in files if re.search(pattern, path)]
@@ -74,6 +74,7 @@ def test_units(files):
     """The firewall, the management network, and nothing that works by itself at night."""
     wants = "/etc/systemd/system/multi-user.target.wants"
     assert f"{wants}/sallyport.service" in files
+    assert "/etc/systemd/system/paths.target.wants/sallyport-bind.path" in files and "/usr/lib/udev/rules.d/80-sallyport.rules" in files
     assert any(path.endswith(".wants/systemd-networkd.service") for path in files)
     for unit in ("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer", "dpkg-db-backup.timer"):
         assert files[f"/etc/systemd/system/{unit}"][3] == "/dev/null"

@@ -89,7 +89,7 @@ def test_direct_boot_files_are_those_of_the_disk(files):
 
 def test_initramfs_finds_every_disk_and_checks_it():
     names = output("lsinitramfs", OUT / "initrd")
-    for module in ("virtio_blk", "virtio_scsi", "ahci", "nvme", "sd_mod", "ext4", "vmw_pvscsi", "hv_storvsc"):
+    for module in ("virtio_blk", "virtio_scsi", "ahci", "nvme", "sd_mod", "ext4", "vmw_pvscsi", "hv_storvsc", "mptspi", "mptsas", "megaraid_sas"):
         assert f"/{module}.ko" in names, module
     assert "sbin/fsck.ext4" in names and "sbin/e2fsck" in names
     assert (OUT / "initrd").stat().st_size < 25 * MIB
@@ -115,3 +115,4 @@ def test_ova(disk, tmp_path):
     entry = ovf.find("o:DiskSection/o:Disk", space)
     assert entry.get(f"{attribute}fileRef") == file.get(f"{attribute}id")
     assert int(entry.get(f"{attribute}capacity")) == disk.raw.stat().st_size
+    assert [e.text for e in ovf.iter() if e.tag.endswith("}ResourceSubType")] == ["vmware.sata.ahci", "VmxNet3"]

@@ -119,6 +119,25 @@ def test_life_of_the_packages(chroot, tmp_path):
     assert chroot.files() ^ before == set()
 
 
+def test_rules_of_the_package_let_nothing_pass(chroot):
+    chroot.install(deb("sallyport"))
+    done = chroot.run("sallyport", "explain", "-c", "/etc/sallyport/sallyport.conf", "tcp 10.0.0.5:40000 > 198.51.100.7:443 from inside to outside", check=False)
+    assert done.returncode == 1 and done.stdout.startswith("drop: the default, because no rule matches"), done.stdout + done.stderr
+
+
+def test_an_appliance_by_hand(chroot):
+    """What sallyport-appliance(7) says for a Debian that is not of the image: the packages alone leave SSH as it is."""
+    state = lambda unit: chroot.run("systemctl", "is-enabled", unit, check=False).stdout.strip()  # noqa: E731
+    ssh = [state(f"ssh.{kind}") for kind in ("service", "socket")]
+    chroot.install(deb("sallyport"), deb("sallyport-appliance"))
+    assert [state(f"ssh.{kind}") for kind in ("service", "socket")] == ssh
+    chroot.run("/usr/lib/sallyport/image-setup")
+    chroot.run("/usr/lib/sallyport/image-setup")  # once more: a hand may
+    assert [state(f"ssh.{kind}") for kind in ("service", "socket")] == ["disabled", "enabled"]
+    for unit in ("systemd-networkd.service", "sallyport-boot.service", "sallyport-seed.service", "sallyport-bind.path", "sallyport-banner.service"):
+        assert state(unit) == "enabled", unit
+
+
 def test_an_untouched_configuration_follows_the_package(chroot, tmp_path):
     chroot.install(deb("sallyport"))
     chroot.install(newer(deb("sallyport"), tmp_path, "etc/sallyport/sallyport.conf", "# theirs\n"))

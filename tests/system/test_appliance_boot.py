@@ -2,11 +2,14 @@
 """What the appliance does at boot, on a machine made of files: which devices it takes, how much memory, when it writes a configuration; its banner."""
 import hashlib
 import os
+import re
 import subprocess
 
 import pytest
+from conftest import BIN, ROOT
 
-SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../images/appliance/usr/lib/sallyport")
+IMAGES = os.path.join(ROOT, "images")
+SCRIPTS = os.path.join(IMAGES, "appliance/usr/lib/sallyport")
 MACS = {"0000:00:03.0": "52:54:00:00:00:03", "0000:01:00.0": "52:54:00:00:00:a0", "0000:02:00.0": "52:54:00:00:00:a1"}
 EXAMPLE = 'ports = ( { name = "in"; device = "0000:01:00.0"; } );\n'
 FOUND = 'api = { socket = "/run/sallyport/api.sock"; };\nlog = { eve = "/var/log/sallyport/eve.json"; };\n'
@@ -15,9 +18,10 @@ FOUND = 'api = { socket = "/run/sallyport/api.sock"; };\nlog = { eve = "/var/log
 class Machine:
     """Files that stand for a VM: a virtio NIC, two 82576, an IOMMU; programs that stand for those of a Debian."""
 
-    def __init__(self, root, memory_mb=2048):
+    def __init__(self, root, memory_mb=2048, available_mb=None):
         self.root = root
-        self.write("proc/meminfo", f"MemTotal:       {memory_mb * 1024} kB\n")
+        available_mb = memory_mb * 7 // 8 if available_mb is None else available_mb
+        self.write("proc/meminfo", f"MemTotal:       {memory_mb * 1024} kB\nMemFree:        77777 kB\nMemAvailable:   {available_mb * 1024} kB\n")
         self.write("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "0\n")
         self.write("sys/bus/pci/drivers_probe", "")
         for pci, mac in MACS.items():
@@ -33,7 +37,12 @@ class Machine:
             self.write(f"{net}/address", mac + "\n")
             self.link(f"{net}/device", device)
             self.link(f"sys/class/net/eth{mac[-2:]}", net)
-        for program in ("modprobe", "udevadm", "networkctl", "sync"):
+            if virtio:
+                self.link(f"{device}/driver", "sys/bus/virtio/drivers/virtio_net")
+                self.link(f"{net}/master", "sys/devices/virtual/net/mgmt")
+                self.write("sys/bus/virtio/drivers/virtio_net/module", "")
+                self.write("sys/devices/virtual/net/mgmt/address", "")
+        for program in ("modprobe", "udevadm", "networkctl", "sync", "sleep"):
             self.program(program, "exit 0")
         self.sallyport('echo "no device" >&2; exit 1')
         self.config(EXAMPLE, packaged=True)
@@ -67,6 +76,12 @@ class Machine:
         done = subprocess.run(["sh", f"{SCRIPTS}/boot", when], env={"SALLYPORT_ROOT": str(self.root)}, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return done.stderr
+
+    def replug(self, pci, driver="igb"):
+        """The device is a new one: no override, the kernel's driver."""
+        self.write(f"sys/devices/{pci}/driver_override", "(null)\n")
+        (self.root / f"sys/devices/{pci}/driver").unlink()
+        self.link(f"sys/devices/{pci}/driver", f"sys/bus/pci/drivers/{driver}")
 
     def taken(self):
         """{PCI address: the driver it shall have}."""
@@ -137,7 +152,7 @@ def test_says_what_does_not_let_itself_be_taken(machine):
 
 @pytest.mark.parametrize("memory_mb, setting, pages", [
     (640, "", 0), (1024, "", 0), (1536, "", 480), (2048, "", 704), (65536, "", 28480),
-    (2048, "HUGE_MB=0", 0), (1024, "HUGE_MB=256", 128), (2048, "HUGE_MB=much", 0),
+    (2048, "HUGE_MB=0", 0), (1024, "HUGE_MB=256", 128), (2048, "HUGE_MB=much", 0), (2048, "HUGE_MB=4096", 800), (2048, "HUGE_MB=123456789", 0),
 ])  # fmt: skip
 def test_huge_pages_by_memory(tmp_path, memory_mb, setting, pages):
     machine = Machine(tmp_path, memory_mb)
@@ -146,10 +161,75 @@ def test_huge_pages_by_memory(tmp_path, memory_mb, setting, pages):
     assert int(machine.read("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")) == pages
 
 
-def test_huge_pages_of_the_command_line_stay(machine):
-    machine.write("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "17\n")
+@pytest.mark.parametrize("available_mb, setting, pages", [(1700, "", 704), (1200, "", 504), (900, "", 0), (300, "HUGE_MB=256", 54), (100, "HUGE_MB=256", 0), (0, "", 0)])
+def test_huge_pages_by_what_is_free(tmp_path, available_mb, setting, pages):
+    """Of 2 GB something else may have taken most: a ramdisk, pages of another size."""
+    machine = Machine(tmp_path, 2048, available_mb)
+    machine.write("etc/default/sallyport-boot", setting + "\n")
     machine.boot("early")
-    assert machine.read("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages") == "17\n"
+    assert int(machine.read("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")) == pages
+
+
+@pytest.mark.parametrize("small, large, setting", [("17", "0", ""), ("0", "1", ""), ("17", "2", ""), ("0", "1", "HUGE_MB=512")])
+def test_huge_pages_of_the_command_line_stay_alone(machine, small, large, setting):
+    machine.write("etc/default/sallyport-boot", setting + "\n")
+    machine.write("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", f"{small}\n")
+    machine.write("sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages", f"{large}\n")
+    machine.boot("early")
+    assert machine.read("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages") == f"{small}\n"
+
+
+def test_an_empty_pool_of_another_size_does_not_count(machine):
+    machine.write("sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages", "0\n")
+    machine.boot("early")
+    assert machine.read("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages") == "704\n"
+
+
+# --- devices that come later --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["0000:01:00.0", "52:54:00:00:00:a0"])
+def test_takes_a_port_that_was_plugged_in_again(machine, name):
+    machine.config(f'device = "{name}"')
+    machine.boot("early")
+    machine.replug("0000:01:00.0")
+    assert machine.taken() == {}
+    machine.boot("bind")
+    assert machine.taken() == {"0000:01:00.0": "vfio-pci"}
+
+
+def test_a_plugged_in_device_changes_nothing_else(machine):
+    """Neither memory nor the notes nor the configuration, and nothing by the package's example."""
+    machine.sallyport("echo x = 1")
+    machine.write("run/sallyport-boot/notes", "no seed\n")
+    machine.boot("bind")
+    assert machine.taken() == {} and machine.notes() == "no seed\n" and machine.read("etc/sallyport/sallyport.conf") == EXAMPLE
+    assert machine.read("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages") == "0\n"
+
+
+@pytest.mark.parametrize("name", ["0000:00:03.0", "52:54:00:00:00:03"])
+def test_a_plugged_in_device_does_not_cost_management(machine, name):
+    """Whatever the configuration has come to say since the start. Without an address it is a port that networkd saw first."""
+    machine.config(f'device = "{name}"; device = "0000:02:00.0"')
+    machine.program("ip", "echo 'eth03            UP             192.0.2.7/24 metric 1024'")
+    assert "0000:00:03.0 is in the configuration, but management uses it" in machine.boot("bind")
+    assert sorted(machine.taken()) == ["0000:02:00.0"]
+    machine.program("ip", "echo 'eth03            UP             '")
+    machine.boot("bind")
+    assert sorted(machine.taken()) == ["0000:00:03.0", "0000:02:00.0"]
+
+
+def test_a_device_that_comes_while_another_is_bound_is_not_lost():
+    """The file that udev makes is the one that the path unit looks at, again when the service has ended; the service takes it away before it looks."""
+    read = lambda path: open(os.path.join(IMAGES, "appliance/usr/lib", path), encoding="utf-8").read()  # noqa: E731
+    rules, path, service = read("udev/rules.d/80-sallyport.rules"), read("systemd/system/sallyport-bind.path"), read("systemd/system/sallyport-bind.service")
+    assert set(re.findall(r'RUN\+="(.*?)"', rules)) == {"/usr/bin/touch /run/sallyport-bind"}
+    assert "\nPathExists=/run/sallyport-bind\n" in path
+    assert re.findall(r"^Exec\w+=.*", service, re.M) == ["ExecStartPre=/usr/bin/rm -f /run/sallyport-bind", "ExecStart=/usr/lib/sallyport/boot bind"]
+    assert "Type=oneshot" in service and "RemainAfterExit" not in service and "StartLimitIntervalSec=0" in service and "sallyport-seed.service" in service
+
+
+# --- the first configuration --------------------------------------------------------------------------------------------------------
 
 
 def test_first_configuration(machine):
@@ -159,6 +239,25 @@ def test_first_configuration(machine):
     text = machine.read("etc/sallyport/sallyport.conf")
     assert 'group = "sallyport"' in text and "rotate_mb = 64" in text
     assert list(machine.taken()) == ["0000:02:00.0"] and "first configuration" in machine.notes()
+
+
+def test_first_configuration_waits_for_management(machine):
+    """A NIC that networkd has not taken yet would look like one that nobody uses."""
+    machine.sallyport('[ -e "$SALLYPORT_ROOT/sys/class/net/eth03/master" ] || { echo "device = \\"0000:00:03.0\\";"; exit; }\necho "device = \\"0000:02:00.0\\";"')
+    master = machine.root / "sys/devices/0000:00:03.0/virtio0/net/eth03/master"
+    master.unlink()
+    machine.program("sleep", f'[ "$1" = 1 ] || exit 0; echo >>"$SALLYPORT_ROOT/slept"; [ "$(wc -l <"$SALLYPORT_ROOT/slept")" -lt 3 ] || ln -sfn "$SALLYPORT_ROOT/sys/devices/virtual/net/mgmt" "{master}"')
+    machine.boot("late")
+    assert machine.read("slept") == "\n\n\n" and list(machine.taken()) == ["0000:02:00.0"]
+
+
+def test_no_first_configuration_without_management(machine):
+    machine.sallyport('echo "device = \\"0000:00:03.0\\";"')
+    (machine.root / "sys/devices/0000:00:03.0/virtio0/net/eth03/master").unlink()
+    machine.program("sleep", 'echo >>"$SALLYPORT_ROOT/slept"')
+    machine.boot("late")
+    assert machine.taken() == {} and machine.read("etc/sallyport/sallyport.conf") == EXAMPLE and len(machine.read("slept")) == 15
+    assert "no first configuration: eth03 did not get into the management VRF" in machine.notes()
 
 
 def test_no_first_configuration_over_one_s_own_or_against_the_setting(machine):
@@ -187,6 +286,28 @@ def test_says_who_cannot_log_in(machine):
     machine.write("home/admin/.ssh/authorized_keys", "ssh-ed25519 AAAA\n")
     machine.boot("late")
     assert "log in" not in machine.notes()
+
+
+# --- what the package brings ---------------------------------------------------------------------------------------------------------
+
+PACKET = "tcp 10.0.0.5:40000 > 198.51.100.7:443 from inside to outside"
+
+
+def explain(rules):
+    return subprocess.run([f"{BIN}/sallyport", "explain", "-c", f"{IMAGES}/etc/sallyport.conf", "--rules", rules, PACKET], capture_output=True, text=True, timeout=60)
+
+
+def test_rules_of_the_package_let_nothing_pass(tmp_path):
+    """They are in force until a seed's are: half a seed must not open anything. The lines to begin with are good as they stand."""
+    packaged = f"{IMAGES}/etc/main.rules"
+    subprocess.run([f"{BIN}/sallyport", "check", "--strict", packaged], check=True, capture_output=True, timeout=60)
+    done = explain(packaged)
+    assert done.returncode == 1 and done.stdout.startswith("drop: the default, because no rule matches"), done.stdout + done.stderr
+    text = open(packaged, encoding="utf-8").read()
+    begun = tmp_path / "main.rules"
+    begun.write_text(re.sub(r'^#   "', '    "', text, flags=re.M))
+    subprocess.run([f"{BIN}/sallyport", "check", "--strict", begun], check=True, capture_output=True, timeout=60)
+    assert explain(begun).stdout.startswith("allow"), "the examples are rules"
 
 
 # --- the banner --------------------------------------------------------------------------------------------------------------------

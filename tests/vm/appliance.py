@@ -5,6 +5,7 @@
 
 NICs are whole emulated 82576 functions. QEMU ends with kill(), and by itself when this process dies.
 """
+import functools
 import json
 import os
 import re
@@ -14,10 +15,18 @@ import socket
 import subprocess
 import time
 
-from vm import VmLost, Wire
+from vm import Monitor, VmLost, Wire
 
 NIC_MACS = ("52:54:00:00:00:a0", "52:54:00:00:00:a1")
 NIC_PCI = ("0000:01:00.0", "0000:02:00.0")
+DISKS = {  # how the appliance's disk is attached
+    "virtio": ("virtio-blk-pci,drive=disk,bootindex=1",),
+    "sata": ("ide-hd,drive=disk,bus=ide.0,bootindex=1",),  # q35's AHCI
+    "scsi": ("virtio-scsi-pci,id=scsi", "scsi-hd,drive=disk,bus=scsi.0,bootindex=1"),
+    "nvme": ("nvme,drive=disk,serial=1,bootindex=1",),
+}
+DISK_GB = 6  # more than the image has
+UEFI = ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")
 
 
 def free_port():
@@ -41,13 +50,15 @@ def make_iso(path, label, files):
 class Appliance:
     """One virtual machine; start() and kill() may be called in turns, as its disk stays."""
 
-    def __init__(self, folder, name, image, key, nics=2, iommu=True, memory_mb=1536, seed=None, smbios=None):
+    def __init__(self, folder, name, image, key, nics=2, iommu=True, memory_mb=1536, seed=None, smbios=None, uefi=False, disk="virtio"):
         self.folder = os.path.join(folder, name)
         os.makedirs(self.folder)
         self.key, self.nics, self.iommu, self.memory_mb, self.seed, self.smbios = key, nics, iommu, memory_mb, seed, smbios
-        self.disk = os.path.join(self.folder, "disk.qcow2")
+        self.disk, self.attached, self.variables = os.path.join(self.folder, "disk.qcow2"), DISKS[disk], None
+        if uefi:
+            self.variables = shutil.copy(UEFI[1], os.path.join(self.folder, "variables.fd"))
         self.process, self.wires, self.port, self.starts = None, [], None, 0
-        made = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", os.path.abspath(image), self.disk, "6G"]
+        made = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", os.path.abspath(image), self.disk, f"{DISK_GB}G"]
         subprocess.run(made, check=True)
 
     def __enter__(self):
@@ -64,17 +75,22 @@ class Appliance:
         args = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", str(self.memory_mb)]
         args += ["-machine", "q35,kernel-irqchip=split" if self.iommu else "q35"]
         if self.iommu:
-            args += ["-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=48"]
+            args += ["-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=39"]
         for n in range(self.nics):
             at = self.folder
             args += ["-netdev", f"dgram,id=wire{n},local.type=unix,local.path={at}/guest{n}.sock,remote.type=unix,remote.path={at}/host{n}.sock"]
-            args += ["-device", f"pcie-root-port,id=slot{n},chassis={n + 1},slot={n + 1}", "-device", f"igb,bus=slot{n},netdev=wire{n},mac={NIC_MACS[n]}"]
+            args += ["-device", f"pcie-root-port,id=slot{n},chassis={n + 1},slot={n + 1}", "-device", f"igb,id=nic{n},bus=slot{n},netdev=wire{n},mac={NIC_MACS[n]}"]
         args += ["-netdev", f"user,id=mgmt,hostfwd=tcp:127.0.0.1:{self.port}-:22", "-device", "virtio-net-pci,netdev=mgmt,mac=52:54:00:00:00:01"]
-        args += ["-drive", f"file={self.disk},if=none,id=disk,format=qcow2", "-device", "virtio-blk-pci,drive=disk,bootindex=1"]
+        args += ["-drive", f"file={self.disk},if=none,id=disk,format=qcow2"]
+        for device in self.attached:
+            args += ["-device", device]
+        if self.variables:
+            args += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={UEFI[0]}", "-drive", f"if=pflash,format=raw,unit=1,file={self.variables}"]
         if self.seed:
             args += ["-drive", f"file={self.seed},if=none,id=seed,format=raw,readonly=on", "-device", "virtio-blk-pci,drive=seed"]
         if self.smbios:
             args += ["-smbios", f"type=1,serial={self.smbios}"]
+        args += ["-qmp", f"unix:{self.folder}/monitor.sock,server=on,wait=off"]
         return args + ["-device", "virtio-rng-pci", "-chardev", f"file,id=console,path={self.console_path}", "-serial", "chardev:console"]
 
     def start(self):
@@ -93,11 +109,26 @@ class Appliance:
             )
         return self
 
+    def unplug(self, number):
+        """Takes a NIC out of the running machine, as the guest lets go of it."""
+        self.monitor.ask("device_del", id=f"nic{number}")
+
+    def plug(self, number):
+        self.monitor.ask("device_add", driver="igb", id=f"nic{number}", bus=f"slot{number}", netdev=f"wire{number}", mac=NIC_MACS[number])
+
+    @functools.cached_property
+    def monitor(self):
+        made = socket.socket(socket.AF_UNIX)
+        made.connect(os.path.join(self.folder, "monitor.sock"))
+        return Monitor(made)
+
     def kill(self):
         """Power loss."""
         if self.process is not None and self.process.poll() is None:
             os.kill(self.process.pid, signal.SIGKILL)
             self.process.wait()
+        if "monitor" in self.__dict__:
+            self.__dict__.pop("monitor").close()
         for wire in self.wires:
             wire.close()
         self.wires = []

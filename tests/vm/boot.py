@@ -20,7 +20,7 @@ from scapy.layers.inet import IP, UDP  # noqa: E402
 from scapy.layers.l2 import ARP, Ether  # noqa: E402
 from scapy.packet import Raw  # noqa: E402
 
-from appliance import NIC_MACS, NIC_PCI, Appliance, make_iso  # noqa: E402
+from appliance import DISK_GB, NIC_MACS, NIC_PCI, Appliance, make_iso  # noqa: E402
 from report import Table, wait_for  # noqa: E402
 from vm import VmLost  # noqa: E402
 
@@ -209,6 +209,8 @@ def firewall_checks(machine, table):
     table.row("sallyctl status, as admin without sudo", code == 0 and re.search(r"^ready +yes", text), text)
     table.row("the seed's rules are in force", machine.rule_ids() == [10], machine.rule_ids())
     table.row("an allowed datagram passes, another does not", passes(machine, 9000) and not passes(machine, 9001))
+    text = machine.ssh("df --output=size -BG / | tail -1; test -d /sys/firmware/efi && echo UEFI || echo BIOS")[1].split()
+    table.row("started by BIOS; the root file system has the whole disk", int(text[0].rstrip("G")) >= DISK_GB - 1 and text[1] == "BIOS", text)
     text = banner(machine)
     table.row("the console's banner: ready, where management is", "The firewall is ready" in text and "10.0.2.15" in text, text)
     code, text = machine.ssh("systemd-analyze security --no-pager sallyport.service | tail -1; grep -h . /sys/fs/cgroup/system.slice/sallyport.service/cgroup.procs | wc -l")
@@ -258,6 +260,22 @@ def rules_survive(lab, machine, table):
     table.row("the same seed again changes nothing", text.startswith("gate\n") and text.split()[-1] == "0", text)
 
 
+def replug(machine, table):
+    """A NIC that is taken out and comes back is new to Linux, whose own driver takes it first."""
+
+    def states():
+        return {p["name"]: p.get("state") for p in machine.get("/v1/ports").get("ports", [])}
+
+    machine.unplug(1)
+    wait_for(lambda: states().get("lan") == "absent", 60, 1)
+    table.row("a NIC is taken out: its port is absent, the other one runs", states() == {"wan": "running", "lan": "absent"}, states())
+    wait_for(lambda: machine.ssh(f"ls /sys/bus/pci/devices/{NIC_PCI[1]}")[0] != 0, 30, 1)
+    machine.plug(1)
+    wait_for(lambda: states().get("lan") == "running", 60, 1)
+    table.row("it comes back: bound to vfio-pci, and its port runs, without a restart", states() == {"wan": "running", "lan": "running"}, states())
+    table.row("and packets pass", passes(machine, 9000))
+
+
 def newer(deb, folder):
     """The package once more, under a higher version."""
     root = os.path.join(folder, "deb-" + os.path.basename(deb).partition("_")[0])
@@ -299,6 +317,7 @@ def good(lab):
         firewall_checks(machine, table)
         system_checks(machine, table)
         rules_survive(lab, machine, table)
+        replug(machine, table)
         update(lab, machine, table)
 
 
@@ -308,7 +327,7 @@ def good(lab):
 def one_nic_no_iommu(lab):
     """The seed comes over management, as the SMBIOS serial number says."""
     table = lab.table
-    table.part("one NIC of two, no IOMMU; seed by SMBIOS and HTTP")
+    table.part("one NIC of two, no IOMMU; seed by SMBIOS and HTTP; UEFI, SATA")
     folder = os.path.join(lab.folder, "http")
     os.makedirs(folder)
     for name, text in {"user-data": user_data(lab.key, ports()), "meta-data": "instance-id: by-http\nlocal-hostname: gate\n", "vendor-data": "", "network-config": ""}.items():
@@ -319,9 +338,11 @@ def one_nic_no_iommu(lab):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         serial = f"ds=nocloud;s=http://10.0.2.2:{server.server_address[1]}/"
-        with lab.boot("one", up, nics=1, iommu=False, smbios=serial) as machine:
+        with lab.boot("one", up, nics=1, iommu=False, smbios=serial, uefi=True, disk="sata") as machine:
             text = machine.ssh(f"hostname; basename $(readlink /sys/bus/pci/devices/{NIC_PCI[0]}/driver)")[1]
             table.row("seed over HTTP; the NIC is bound to uio_pci_generic", text.split() == ["gate", "uio_pci_generic"], text)
+            text = machine.ssh("ls -d /sys/firmware/efi; lsblk -dno NAME,TRAN")[1]
+            table.row("started by UEFI, from a SATA disk", "/sys/firmware/efi" in text and re.search(r"sda +sata", text), text)
             says(table, machine, "a port's device is missing", r"lan\b.*", degraded="port-absent")
             says(table, machine, "no IOMMU", r"(?i)iommu")
             states = {p["name"]: p.get("state") for p in machine.get("/v1/ports").get("ports", [])}
@@ -331,8 +352,8 @@ def one_nic_no_iommu(lab):
 
 def nothing_to_use(lab):
     table = lab.table
-    table.part("no NICs for the firewall, little memory, nothing but a key in the seed")
-    with lab.boot("none", up, nics=0, memory_mb=640, seed=lab.nocloud(user_data(lab.key, {}))) as machine:
+    table.part("no NICs for the firewall, little memory, nothing but a key in the seed; SCSI")
+    with lab.boot("none", up, nics=0, memory_mb=640, disk="scsi", seed=lab.nocloud(user_data(lab.key, {}))) as machine:
         says(table, machine, "no devices", r"(?i)no (virtual functions|VFs?|devices|NICs?|port)")
         says(table, machine, "no huge pages", r"(?i)huge")
         status = machine.get("/v1/status")
@@ -366,16 +387,32 @@ systemd-run -p DefaultDependencies=no --unit holder sh -c "exec 3<>/dev/vfio/$gr
         table.row("and packets pass", passes(machine, 9000))
 
 
+def half_a_seed(lab):
+    """cloud-init writes the files in their order and gives up at one that it cannot write: the rules, which come later, are not there."""
+    table = lab.table
+    table.part("a seed that breaks off after the configuration")
+    files = ports()
+    rules = files.pop("/etc/sallyport/rules.d/main.rules")
+    data = user_data(lab.key, files)
+    data += f"  - path: /etc/motd.seed\n    owner: nobody-here:nobody-here\n    content: |\n{indented('text')}"
+    data += f"  - path: /etc/sallyport/rules.d/main.rules\n    content: |\n{indented(rules)}"
+    with lab.boot("half", up, seed=lab.nocloud(data)) as machine:
+        says(table, machine, "the seed has errors", r"(?i)cloud-init")
+        table.row("its configuration is in force, its rules are not", machine.rule_ids() == [], machine.get("/v1/rules"))
+        silent(machine, table)
+        table.row("nothing passes that its rules would allow", not passes(machine, 9000))
+
+
 def wrong_configuration(lab):
     """The seed is OpenStack's config drive."""
     table = lab.table
-    table.part("a wrong configuration; seed on a config drive")
+    table.part("a wrong configuration; seed on a config drive; NVMe")
     wrong = CONFIG.replace("mode =", "moed =") % NIC_PCI
     drive = {
         "openstack/latest/meta_data.json": '{"uuid": "0d2b3ff5-2a66-4d4c-9a3b-6d0f7b1f4c11", "hostname": "gate"}',
         "openstack/latest/user_data": user_data(lab.key, ports(config=wrong)),
     }
-    with lab.boot("wrong", up, seed=make_iso(f"{lab.folder}/config.iso", "config-2", drive)) as machine:
+    with lab.boot("wrong", up, disk="nvme", seed=make_iso(f"{lab.folder}/config.iso", "config-2", drive)) as machine:
         says(table, machine, "the configuration, with its line", r"sallyport\.conf:1\b", degraded="no-config")
         silent(machine, table)
 
@@ -398,7 +435,7 @@ def broken_seed(lab):
         silent(machine, table)
 
 
-PARTS = (good, one_nic_no_iommu, nothing_to_use, held_and_wrong_rules, wrong_configuration, no_seed, broken_seed)
+PARTS = (good, one_nic_no_iommu, nothing_to_use, held_and_wrong_rules, half_a_seed, wrong_configuration, no_seed, broken_seed)
 
 
 def main():

@@ -164,7 +164,7 @@ class Trace:
 
     def switch(self, on):
         for event in ("memory_region_ops_read", "memory_region_ops_write"):
-            self.vm.ask("trace-event-set-state", name=event, enable=on)
+            self.vm.monitor.ask("trace-event-set-state", name=event, enable=on)
 
     def __enter__(self):
         self.began = os.path.getsize(self.path) if os.path.exists(self.path) else 0

@@ -55,6 +55,6 @@ bind_vfio "$OTHER1"
 echo 400 >/proc/sys/vm/nr_hugepages
 mount -t hugetlbfs hugetlbfs /dev/hugepages
 
-# shellcheck source=tests/vm/answer.sh
+# shellcheck source=/dev/null
 . /lib/answer.sh
 poweroff -f

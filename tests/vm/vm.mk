@@ -45,7 +45,7 @@ bench-vm: deps-vm build ## kernel with nftables beside Sallyport, on VFs and on 
 	@$(PYTHON) -B tests/vm/compare.py --image $(VM_OUT) --blast $(VM_OUT)/blast --out build/bench
 
 # --- the image as an operator meets it: good seeds and bad ones; tests/vm/boot.py says which PARTs there are -----------------------
-BOOT_PACKAGES := openssh-client qemu-utils xorriso
+BOOT_PACKAGES := openssh-client ovmf qemu-utils xorriso
 VM_IMAGE = $(IMAGE_OUT)/sallyport-$(VERSION)-amd64.qcow2
 
 test-vm-boot: deps-vm image ## the image boots from good seeds and bad ones, and says what is wrong; about ten minutes

@@ -85,6 +85,29 @@ class Wire:
         self.socket.close()
 
 
+class Monitor:
+    """QEMU's own line (QMP): `made` is its connected socket."""
+
+    def __init__(self, made):
+        self.file = made.makefile("rw")
+        self.ask("qmp_capabilities")
+
+    def ask(self, command, **arguments):
+        """What the command returns."""
+        self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self.file.flush()
+        for line in self.file:
+            said = json.loads(line)
+            if "error" in said:
+                raise VmLost(f"QEMU refuses {command}: {said['error']}")
+            if "return" in said:
+                return said["return"]
+        raise VmLost("QEMU closed its monitor")
+
+    def close(self):
+        self.file.close()
+
+
 class Vm:
     """Use as a context manager; entering waits until the guest says it is up."""
 
@@ -129,8 +152,7 @@ class Vm:
             )
         end = time.monotonic() + seconds
         self.line = self.connect("line.sock", end)
-        self.monitor = self.connect("monitor.sock", end).makefile("rw")
-        self.ask("qmp_capabilities")
+        self.monitor = Monitor(self.connect("monitor.sock", end))
         try:
             self.until(r"guest: up, 2 PFs\n", end - time.monotonic())
         except TimeoutError as error:
@@ -149,21 +171,9 @@ class Vm:
                     raise VmLost(f"QEMU opens no {name}") from None
                 time.sleep(0.05)
 
-    def ask(self, command, **arguments):
-        """A command of QEMU's monitor; what it returns."""
-        self.monitor.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self.monitor.flush()
-        for line in self.monitor:
-            said = json.loads(line)
-            if "error" in said:
-                raise VmLost(f"QEMU refuses {command}: {said['error']}")
-            if "return" in said:
-                return said["return"]
-        raise VmLost(f"QEMU closed its monitor: {self.qemu_log()}")
-
     def cable(self, number, plugged):
         """Pulls a wire's cable out of the machine, or puts it in."""
-        self.ask("set_link", name=f"wire{number}", up=plugged)
+        self.monitor.ask("set_link", name=f"wire{number}", up=plugged)
 
     def qemu_log(self):
         with open(os.path.join(self.folder, "qemu.log"), errors="replace") as f:
@@ -189,7 +199,7 @@ class Vm:
             except OSError as error:
                 raise VmLost(f"QEMU's serial line: {error}") from error
             if not said:
-                raise VmLost(f"QEMU closed its serial line: {self.qemu_log()}")
+                raise VmLost(f"QEMU closed its serial line and ended with {self.process.wait(10)}: {self.qemu_log()}")
             self.text += said.decode(errors="replace")
         said, self.text = self.text[: found.end()], self.text[found.end() :]
         return said

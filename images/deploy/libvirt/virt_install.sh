@@ -22,7 +22,7 @@ for i in "${!pins[@]}"; do tune+=,vcpupin$i.vcpu=$i,vcpupin$i.cpuset=${pins[i]};
 exec virt-install --name "$name" --osinfo debian11 --virt-type kvm --arch x86_64 --machine q35 --import --noautoconsole \
 	--memory 4096 --memorybacking hugepages=yes,nosharepages=yes,locked=yes \
 	--vcpus "${#pins[@]},sockets=1,cores=${#pins[@]},threads=1" --cpu host-passthrough --cputune "$tune" \
-	--features ioapic.driver=qemu,pmu.state=off --iommu model=intel,driver.intremap=on,driver.caching_mode=on,driver.aw_bits=48 \
+	--features ioapic.driver=qemu,pmu.state=off --iommu model=intel,driver.intremap=on,driver.caching_mode=on,driver.aw_bits=39 \
 	--disk "path=$image,driver.type=qcow2,bus=virtio,cache=none" --disk "path=$seed,device=cdrom,bus=sata" \
 	--network "network=$network,model=virtio" --hostdev "$wan,driver.name=vfio" --hostdev "$lan,driver.name=vfio" \
 	--graphics none --console pty,target.type=serial --watchdog i6300esb,action=reset --rng /dev/urandom --memballoon none "$@"

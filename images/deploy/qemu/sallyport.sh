@@ -69,7 +69,8 @@ cpus=${cpus:-$((1 + ${#vfs[@]}))}
 
 args=(-nodefaults -display none -name sallyport)
 # The IOMMU is the VM's own: vfio-pci works in it. It needs the interrupt controller split between KVM and QEMU, and caching mode for passed-through devices.
-args+=(-machine q35,kernel-irqchip=split -device intel-iommu,intremap=on,caching-mode=on,aw-bits=48)
+# 39 bits of address are 512 GiB, and what every host's IOMMU can pass on; QEMU refuses VFs when it has to offer more than the host's own translates.
+args+=(-machine q35,kernel-irqchip=split -device intel-iommu,intremap=on,caching-mode=on,aw-bits=39)
 if [ -n "$kvm" ]; then args+=(-accel kvm -cpu host); else args+=(-accel tcg,thread=multi -cpu max); fi
 args+=(-smp "$cpus,sockets=1,cores=$cpus,threads=1" -m "$memory")
 [ -z "$huge" ] || args+=(-object "memory-backend-file,id=ram,size=${memory}M,mem-path=/dev/hugepages,prealloc=on" -machine memory-backend=ram)

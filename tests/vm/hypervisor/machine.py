@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from vm import Vm, VmLost  # noqa: E402
 
 MEMORY_MB = 2560  # up to here the VFs' registers are where they belong
-GUEST_MB = 768
+GUEST_MB = 1408  # enough for huge pages
 BOOT_SECONDS = 240  # far more than it takes, also on a machine that does other things
 
 
