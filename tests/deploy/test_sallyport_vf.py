@@ -234,10 +234,11 @@ PF, VFS = "ffff:ff:1e.0", ("ffff:ff:1f.0", "ffff:ff:1f.1")
 @pytest.fixture
 def tree(tmp_path):
     """A PF, pf0, with two VFs; vf0 is the interface of the first."""
-    for folder in (f"pci/{PF}/net/pf0", *(f"pci/{vf}" for vf in VFS), f"pci/{VFS[0]}/net/vf0", "links", "units", "overrides", "state"):
+    for folder in (f"pci/{PF}/net/pf0", *(f"pci/{vf}" for vf in VFS), f"pci/{VFS[0]}/net/vf0", "links", "units", "overrides", "rules", "state"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / f"pci/{PF}/sriov_totalvfs").write_text("4\n")
     (tmp_path / f"pci/{PF}/sriov_numvfs").write_text("2\n")
+    (tmp_path / f"pci/{PF}/sriov_drivers_autoprobe").write_text("1\n")
     for i, vf in enumerate(VFS):
         (tmp_path / f"pci/{vf}/physfn").symlink_to(f"../{PF}")
         (tmp_path / f"pci/{PF}/virtfn{i}").symlink_to(f"../{vf}")
@@ -247,7 +248,7 @@ def tree(tmp_path):
 
 def on(tree, code, namespace=None):
     inside = ["ip", "netns", "exec", namespace] if namespace else []
-    places = " ".join(f"{name}={tree}/{name}" for name in ("pci", "links", "units", "overrides", "state"))
+    places = " ".join(f"{name}={tree}/{name}" for name in ("pci", "links", "units", "overrides", "rules", "state"))
     return subprocess.run([*inside, "bash", "-c", f". {shlex.quote(SCRIPT)}; {places}; {code}"], capture_output=True, text=True, timeout=30)
 
 
@@ -266,7 +267,7 @@ def test_a_vf_with_the_default_route_stays(host, tree, command):
     assert "default route" not in done.stderr, "another VF of the same PF is not the host's way"
 
 
-NOTED = """udev_file= udev_path=pci-0; pf={pf} link=pf0 macs=(02:00:00:00:00:01 02:00:00:00:00:02) raised= opt_vlan= opt_spoofchk= opt_trust= opt_rate=
+NOTED = """udev_file= udev_path=pci-0; pf={pf} link=pf0 macs=(02:00:00:00:00:01 02:00:00:00:00:02) raised= opt_vlan= opt_spoofchk= opt_trust= opt_rate= opt_driver=vfio-pci
 """
 
 
@@ -275,6 +276,8 @@ def test_remove_takes_the_overrides_of_vfs_that_are_gone(tree):
     assert done.returncode == 0, done.stderr
     text = (tree / "links/00-sallyport-pf0.link").read_text()
     assert f"# VFs: {VFS[0]} {VFS[1]}\n" in text and text.endswith("VirtualFunction=1\nMACAddress=02:00:00:00:00:02\n")
+    rule = (tree / "rules/70-sallyport-pf0.rules").read_text()
+    assert f'KERNELS=="{PF}", ATTR{{device/sriov_drivers_autoprobe}}="0", RUN+=' in rule and f"echo 1 >/sys/bus/pci/devices/{PF}/" in rule
     for i in range(2):
         (tree / f"pci/{PF}/virtfn{i}").unlink()
     (tree / f"pci/{PF}/sriov_numvfs").write_text("0\n")
@@ -282,7 +285,7 @@ def test_remove_takes_the_overrides_of_vfs_that_are_gone(tree):
     done = on(tree, f"main remove {PF}")
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(tree / "overrides")) == ["pci-ffff:ff:1d.0"], "those of others stay"
-    assert not os.listdir(tree / "links")
+    assert not os.listdir(tree / "links") and not os.listdir(tree / "rules")
 
 
 def test_a_file_whose_text_fails_is_not_written(tree):

@@ -29,7 +29,7 @@ call() { # CODE PATTERN NAME ARGUMENT...: runs the tool; its exit code and a pat
 }
 
 traces() { # all that the tool could leave
-	find /etc/systemd /etc/driverctl.d /run/sallyport-vf 2>/dev/null | sort
+	find /etc/systemd /etc/driverctl.d /etc/udev/rules.d /run/sallyport-vf 2>/dev/null | sort
 	cat "$device/sriov_numvfs" "$device/sriov_drivers_autoprobe"
 	ip -o link show dev "$pf" | grep -o '<[^>]*>' | tr , '\n' | grep -cx '<*UP>*'
 }
@@ -66,8 +66,8 @@ call 1 "there is no 7" "a VF that is not there is refused" show --vf 7 "$pf"
 # --- VFs in use --------------------------------------------------------------------------------------------------------------
 exec 8<>"/dev/vfio/$(basename "$(readlink "/sys/bus/pci/devices/$(vf_at 0)/iommu_group")")"
 call 0 "process $$ " "show says who has a VF open" show "$pf"
-call 1 "in use by process $$ " "VFs in use are not removed" remove "$pf"
-call 1 "in use by process $$ " "a VF in use is not unbound" unbind "$pf/0"
+call 1 "in use by .*process $$ " "VFs in use are not removed" remove "$pf"
+call 1 "in use by .*process $$ " "a VF in use is not unbound" unbind "$pf/0"
 exec 8>&-
 
 # --- bind, unbind ------------------------------------------------------------------------------------------------------------

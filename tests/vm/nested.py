@@ -27,6 +27,7 @@ from vm import VmLost  # noqa: E402
 ATTEMPT_SECONDS = 2400  # all of it, far more than it takes on a machine that does nothing else
 TRIES = 3  # of what the emulation may break: a machine that does not come up. What was tested once is never tried again
 BOOT_SECONDS = 600  # of the appliance, from its QEMU to the login prompt
+HOST_TOOL_SECONDS = 400
 SSH_SECONDS = 60  # from there to SSH
 VFS = {0: ("02:00:00:00:00:10", "02:00:00:00:00:20"), 1: ("02:00:00:00:00:11", "02:00:00:00:00:21")}  # MAC addresses of each PF's VFs
 CLIENT, SERVER = ("192.0.2.1", "2001:db8:a::1"), ("198.51.100.10", "2001:db8:b::10")
@@ -34,6 +35,15 @@ ATTACK = "/?id=1+UNION+SELECT+password"
 
 
 # --- the hypervisor ----------------------------------------------------------------------------------------------------------
+
+
+def host_tool(vm, table):
+    """All that sallyport-vf promises of a PF, which it leaves as it was; what outlasts a boot is seen by the event that a boot brings."""
+    table.part("sallyport-vf on a PF of the hypervisor")
+    code, said = vm.run("bash /share/vf_on_hardware.sh $LINK0", HOST_TOOL_SECONDS)
+    for good, name in re.findall(r"^(ok|FAILED) +(.*)$", said, re.M):
+        table.row(name, good == "ok", name)
+    table.row("all of it was done", code == 0, said[-400:] if code else "")
 
 
 def make_vfs(vm, table):
@@ -280,6 +290,7 @@ def share_files(args, share):
     for name in ("vmlinuz", "guest-initrd"):
         shutil.copy(os.path.join(args.hypervisor, name), share)
     shutil.copy(os.path.join(HERE, "hypervisor", "seed", "later.rules"), share)
+    shutil.copy(os.path.join(HERE, os.pardir, "deploy", "vf_on_hardware.sh"), share)
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "nested test", "-f", os.path.join(share, "key")], check=True)
     with open(os.path.join(share, "key.pub")) as f:
         write_seed(os.path.join(share, "seed.iso"), f.read().strip())
@@ -287,6 +298,8 @@ def share_files(args, share):
 
 def check_all(vm, table, parts):
     vm.sh("mkdir -p /share && mount -t 9p -o trans=virtio,ro share /share && install -m 600 /share/key /run/key")
+    if "host" in parts:
+        host_tool(vm, table)
     devices = make_vfs(vm, table)
     if "isolation" in parts:
         isolation(vm, table)
@@ -326,7 +339,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--hypervisor", required=True, help="folder that hypervisor/build.py made")
     options.add_argument("--image", required=True, help="disk image of the appliance")
-    options.add_argument("--parts", default="isolation,appliance,boots,unplug", help="what to do (%(default)s)")
+    options.add_argument("--parts", default="host,isolation,appliance,boots,unplug", help="what to do (%(default)s)")
     args = options.parse_args()
     args.hypervisor = os.path.abspath(args.hypervisor)
     share = os.path.join(args.hypervisor, "share")

@@ -48,7 +48,7 @@ bench-vm: deps-vm build ## kernel with nftables beside Sallyport, on VFs and on 
 BOOT_PACKAGES := openssh-client ovmf qemu-utils xorriso
 VM_IMAGE = $(IMAGE_OUT)/sallyport-$(VERSION)-amd64.qcow2
 
-test-vm-boot: deps-vm image ## the image boots from good seeds and bad ones, and says what is wrong; about ten minutes
+test-vm-boot: deps-vm image ## the image boots from good seeds and bad ones, and says what is wrong; twenty minutes
 	$(call install_packages,$(BOOT_PACKAGES))
 	@$(PYTHON) -B tests/vm/boot.py --image $(VM_IMAGE) --debs $(IMAGE_OUT)/deb $(PART)
 
@@ -63,7 +63,7 @@ $(HYPERVISOR)/system: tests/vm/hypervisor/packages
 $(HYPERVISOR)/disk.raw: $(HYPERVISOR)/system $(HYPERVISOR_FILES) images/host/sallyport-vf $(VM_OUT)/dma_probe
 	@$(AS_ROOT) $(PYTHON) -B tests/vm/hypervisor/build.py disk $(HYPERVISOR) $(VM_OUT)/dma_probe
 
-test-vm-nested: deps-vm image ## the image in a VM inside a VM: VFs passed through, rules that stay, DMA that is blocked; six minutes
+test-vm-nested: deps-vm image ## the image in a VM inside a VM: VFs passed through, rules that stay, DMA that is blocked; twenty minutes
 	$(call install_packages,$(NESTED_PACKAGES))
 	@$(MAKE) --no-print-directory $(HYPERVISOR)/disk.raw
 	@$(AS_ROOT) $(PYTHON) -B tests/vm/nested.py --hypervisor $(HYPERVISOR) --image $(VM_IMAGE)
