@@ -66,4 +66,5 @@ $(HYPERVISOR)/disk.raw: $(HYPERVISOR)/system $(HYPERVISOR_FILES) images/host/sal
 test-vm-nested: deps-vm image ## the image in a VM inside a VM: VFs passed through, rules that stay, DMA that is blocked; twenty minutes
 	$(call install_packages,$(NESTED_PACKAGES))
 	@$(MAKE) --no-print-directory $(HYPERVISOR)/disk.raw
+	@$(AS_ROOT) $(PYTHON) -B tests/vm/nested.py --hypervisor $(HYPERVISOR) --image $(VM_IMAGE) --parts host
 	@$(AS_ROOT) $(PYTHON) -B tests/vm/nested.py --hypervisor $(HYPERVISOR) --image $(VM_IMAGE)

@@ -13,6 +13,7 @@ for _ in $(seq 100); do
 	[ "$(pfs | wc -l)" -lt 2 ] || break
 	sleep 0.2
 done
+udevadm settle # they may still get other names
 n=0
 for pf in $(pfs); do
 	link=$(basename "/sys/bus/pci/devices/$pf"/net/*)
