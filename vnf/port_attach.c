@@ -68,12 +68,12 @@ int sp_port_attach(
 	rc = sp_port_open(port, config, from, launch->dataplane->n_workers, &plan, why);
 	if (rc == 0)
 		rc = sp_port_start(port, from, &plan, launch->pool, why);
-	if (rc == 0)
+	if (rc == 0) {
 		launch->plans[index] = plan;
-	else
+	} else {
 		sp_port_detach(port);
-	if (rc != 0)
 		__atomic_store_n(&port->mac_word, mac_word, __ATOMIC_RELAXED);
+	}
 	if (from->device.kind == SP_DEVICE_MAC)
 		sp_port_release_others();
 	sp_port_unlock(port);
