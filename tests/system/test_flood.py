@@ -281,6 +281,6 @@ def test_full_table_keeps_what_is_established():
         assert say(child, "to the end") == "TO THE END"
         lab.end(child)
         wait_for(lambda: lab.stats()["defences"]["pressure"]["engaged"] == 0, 90, "end of the pressure")
-        assert [e["engaged"] for e in defence_events(lab) if e["name"] == "pressure"] == [True, False]
+        wait_for(lambda: [e["engaged"] for e in defence_events(lab) if e["name"] == "pressure"] == [True, False], PATIENCE, "event of the pressure and of its end")
         assert lab.balance() == 0
         assert lab.stop_firewall()[0] == 0
