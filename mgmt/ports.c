@@ -56,6 +56,7 @@ void sp_port_report(const struct sp_dataplane *dataplane, unsigned int index, st
 {
 	const struct sp_port *port = &dataplane->ports[index];
 	struct rte_eth_stats stats = {0};
+	struct rte_eth_dev_info info;
 
 	memset(out, 0, sizeof(*out));
 	sum_counters(dataplane, index, &out->counters);
@@ -64,6 +65,8 @@ void sp_port_report(const struct sp_dataplane *dataplane, unsigned int index, st
 	if (__atomic_load_n(&port->paused, __ATOMIC_RELAXED) || !sp_port_lock_soon(port))
 		return;
 	out->has_device = rte_eth_dev_is_valid_port(port->ethdev) && rte_eth_stats_get(port->ethdev, &stats) == 0;
+	if (out->has_device && rte_eth_dev_info_get(port->ethdev, &info) == 0)
+		out->driver = info.driver_name;
 	sp_port_unlock(port);
 	out->imissed = stats.imissed;
 	out->rx_nombuf = stats.rx_nombuf;

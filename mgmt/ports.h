@@ -14,7 +14,8 @@ struct sp_port_report {
 	bool link_up;
 	bool has_device; /* the device was asked and answered: the misses below are known */
 	uint64_t imissed, rx_nombuf, oerrors;
-	const char *zone; /* of untagged frames; NULL: none */
+	const char *driver; /* of the device, by DPDK's name; NULL: not known. Static text */
+	const char *zone;   /* of untagged frames; NULL: none */
 };
 
 /*

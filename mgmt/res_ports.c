@@ -39,6 +39,7 @@ static json_t *port_json(const struct sp_dataplane *dataplane, unsigned int inde
 	sp_port_report(dataplane, index, &report);
 	json_object_set_new(json, "name", sp_json_text(port->name));
 	json_object_set_new(json, "device", sp_json_text(port->device));
+	json_object_set_new(json, "driver", sp_json_text(report.driver));
 	json_object_set_new(json, "zone", sp_json_text(report.zone));
 	json_object_set_new(json, "peer", port->peer < dataplane->n_ports ? sp_json_text(dataplane->ports[port->peer].name) : json_null());
 	json_object_set_new(json, "link", json_string(report.link_up ? "up" : "down"));

@@ -123,7 +123,7 @@ int sp_ctl_ports(const struct sp_ctl *ctl)
 	static const struct sp_column columns[] = {{"PORT", false, false}, {"STATE", false, false}, {"LINK", false, false},
 		{"ZONE", false, true}, {"PEER", false, false}, {"RX", true, false}, {"TX", true, false}, {"RX BYTES", true, false},
 		{"TX BYTES", true, false}, {"DROPS", true, false}, {"MISSED", true, false}, {"NO MBUF", true, false},
-		{"TX ERR", true, false}, {"MTU", true, false}, {"MAC", false, false}, {"DEVICE", false, true}};
+		{"TX ERR", true, false}, {"MTU", true, false}, {"MAC", false, false}, {"DRIVER", false, true}, {"DEVICE", false, true}};
 	struct sp_table table;
 	json_t *json, *port;
 	size_t i;
@@ -148,6 +148,7 @@ int sp_ctl_ports(const struct sp_ctl *ctl)
 		add_count(&table, port, "oerrors");
 		add_count(&table, port, "mtu");
 		add_text(&table, port, "mac");
+		add_text(&table, port, "driver");
 		add_text(&table, port, "device");
 	}
 	sp_table_print(&table, sp_terminal_width(stdout), stdout);

@@ -23,7 +23,6 @@ import time
 from hosts import tag_of
 
 START_TRIES = 3  # of a machine; what was tested once is never tried again
-MEMORY_MB = 2048  # with 3 GB and more the VFs' registers are misplaced
 
 
 class VmLost(Exception):
@@ -111,6 +110,10 @@ class Monitor:
 class Vm:
     """Use as a context manager; entering waits until the guest says it is up."""
 
+    cpu, cpus = "max", 2
+    memory_mb = 2048  # with 3 GB and more the VFs' registers are misplaced
+    kernel = "console=ttyS0 loglevel=5 panic=-1 intel_iommu=on iommu=pt"  # its command line
+
     def __init__(self, image, console, devices=("igb", "igb")):
         self.image, self.console_path, self.devices = image, console, devices
         self.process, self.line, self.monitor, self.wires, self.tag, self.text = None, None, None, [], 0, ""
@@ -129,13 +132,14 @@ class Vm:
 
     def arguments(self):
         at = self.folder
-        args = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-no-reboot", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"]
-        args += ["-m", str(MEMORY_MB), "-machine", "q35,kernel-irqchip=split", "-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=48"]
+        args = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-no-reboot", "-accel", "tcg,thread=multi"]
+        args += ["-cpu", self.cpu, "-smp", str(self.cpus), "-m", str(self.memory_mb)]
+        args += ["-machine", "q35,kernel-irqchip=split", "-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=48"]
         args += ["-chardev", f"file,id=console,path={self.console_path}", "-serial", "chardev:console"]
         args += ["-chardev", f"socket,id=line,path={at}/line.sock,server=on,wait=off", "-serial", "chardev:line"]
         args += ["-qmp", f"unix:{at}/monitor.sock,server=on,wait=off"]
         args += ["-kernel", f"{self.image}/vmlinuz", "-initrd", f"{self.image}/initrd"]
-        args += ["-append", "console=ttyS0 loglevel=5 panic=-1 intel_iommu=on iommu=pt"]
+        args += ["-append", self.kernel]
         for n, device in enumerate(self.devices):
             args += ["-netdev", f"dgram,id=wire{n},local.type=unix,local.path={at}/guest{n}.sock,remote.type=unix,remote.path={at}/host{n}.sock"]
             args += ["-device", f"pcie-root-port,id=slot{n},chassis={n + 1},slot={n + 1}"]
