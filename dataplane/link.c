@@ -192,6 +192,10 @@ static void take(struct sp_worker *worker, const struct sp_port *port, unsigned 
 		sp_burst_drop(burst, i, SP_DROP_ROUTE_NOT_OURS);
 		return;
 	}
+	if (unlikely(group && mac_word(frame + RTE_ETHER_ADDR_LEN) == sp_mac_load(&link->mac_word))) {
+		sp_burst_drop(burst, i, SP_DROP_ROUTE_OWN);
+		return;
+	}
 	if (unlikely(packet->kind == SP_KIND_NON_IP)) {
 		if (packet->key.aux == RTE_ETHER_TYPE_ARP)
 			to_kernel(worker, i, SP_SELF_ARP);

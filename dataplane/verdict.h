@@ -158,6 +158,8 @@ enum sp_verdict {
 		"look for spoofing; set rpf to loose or off where routes are asymmetric")                                                  \
 	X(ROUTE_NOT_OURS, "route_not_ours", "a frame for the MAC address of somebody else",                                                \
 		"none: a switch floods such frames; check the sender's neighbour table when there are many")                               \
+	X(ROUTE_OWN, "route_own", "multicast or broadcast from the port's own MAC address: what the firewall sent came back",              \
+		"look for a loop, or for a host with the same MAC; some NICs give a VF back what it sends to groups")                      \
 	X(ROUTE_NO_LINK, "route_no_link", "a frame with a VLAN tag that no port of the configuration has",                                 \
 		"add a port with that vlan and parent, or take the VLAN off the segment")                                                  \
 	X(ROUTE_LINK_LOCAL, "route_link_local", "a link-local address, which must not leave its link",                                     \

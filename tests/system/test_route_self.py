@@ -178,6 +178,15 @@ def test_frames_for_other_machines(lab):
         lab.wait_drops("route_not_ours", 0)
 
 
+@needs_sallyport
+def test_own_frames_that_come_back_are_not_for_linux(lab):
+    """A loop, or a NIC that gives a VF its own multicast back: Linux would take it for a neighbour with its addresses."""
+    gateway, before = lab.mac_of_port(lab["right"]), lab.drops("route_own")
+    lab.send(lab.right, f"Ether(src='{gateway}',dst='ff:ff:ff:ff:ff:ff')/ARP(psrc='10.2.0.77',pdst='10.2.0.1',hwsrc='{gateway}')")
+    lab.wait_drops("route_own", before)
+    assert "10.2.0.77" not in lab.ip("neigh", "show").stdout
+
+
 # sender, target: which of a source of the target's own link, and one that no route leads to, may pass
 RPF = [("left", "right", set()), ("third", "right", {0}), ("right", "left", {0, 1})]
 

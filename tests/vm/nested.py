@@ -200,6 +200,8 @@ def traffic(nested):
     table.row("nor may the server open what only the client may", said == "ETIMEDOUT" and more >= 1, f"{said}, default +{more}")
     page, more = nested.dropped("inspect_match", lambda: client.fetch(SERVER[0], ATTACK, 8))
     table.row("inspection drops an attack", page != "hello" and more >= 1, f"{page}; inspect_match +{more}")
+    said = nested.gate.ssh("sudo dmesg | grep -c 'advertised our address'")[1].strip()
+    table.row("Linux takes no frame of its own for a neighbour's", said == "0", f"{said} times; route_own {nested.drops('route_own')}")
 
 
 def rules_hold(nested, when):

@@ -11,7 +11,7 @@ struct row {
 	const char *name;
 	struct sp_frame_spec spec;
 	uint16_t port;
-	const char *mac; /* that it is sent to; NULL: the port's */
+	const char *mac; /* that it is sent to, and the one that it is from where there are two; NULL: to the port's */
 	enum where where;
 	enum sp_drop_reason reason;
 };
@@ -41,7 +41,7 @@ static void start(const char *rules)
 static void build(struct sp_frame *frame, const struct row *row)
 {
 	lab_build(frame, &row->spec);
-	for (unsigned int i = 0; i < 6 && row->mac != NULL; i++)
+	for (unsigned int i = 0; row->mac != NULL && 3 * i < strlen(row->mac); i++)
 		frame->bytes[i] = (uint8_t)strtoul(row->mac + 3 * i, NULL, 16);
 }
 
@@ -353,6 +353,8 @@ static void self_by_rules(void **unused)
 		{"ssh", {.dst = "192.0.2.254", .dport = 22}, IN, NULL, UP, 0},
 		{"from elsewhere", {.src = "198.51.100.2", .dst = "198.51.100.254", .dport = 22}, OUT, NULL, LOST, SP_DROP_DEFAULT},
 		{"ospf", {.proto = 89, .dst = "224.0.0.5", .payload_len = 24, .ttl = 1}, IN, "01:00:5e:00:00:05", UP, 0},
+		{"own ospf", {.proto = 89, .dst = "224.0.0.5", .payload_len = 24, .ttl = 1}, IN, "01:00:5e:00:00:05 02:00:00:00:00:02",
+			LOST, SP_DROP_ROUTE_OWN},
 		{"bgp6", {.family = 6, .dst = "2001:db8:1::fe", .dport = 179}, IN, NULL, UP, 0},
 		{"no rule for the firewall itself", {UDP, .dst = "192.0.2.254", .dport = 53}, IN, NULL, LOST, SP_DROP_DEFAULT},
 		{"but for what is behind", {UDP, .dport = 53}, IN, NULL, BY_OUT, 0},
