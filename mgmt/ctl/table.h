@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define SP_TABLE_COLUMNS_MAX 16
+#define SP_TABLE_COLUMNS_MAX 24
 
 struct sp_column {
 	const char *title;

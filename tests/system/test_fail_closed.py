@@ -346,4 +346,6 @@ def test_what_is_wrong_is_shown_by_sallyctl(tmp_path):
         said = subprocess.run([f"{BIN}/sallyctl", "-s", firewall.socket_path, "status"], capture_output=True, text=True, timeout=60)
         assert said.returncode == 1 and "port-absent" in said.stdout and "gone9" in said.stdout
         said = subprocess.run([f"{BIN}/sallyctl", "-s", firewall.socket_path, "ports"], capture_output=True, text=True, timeout=60)
-        assert "absent" in said.stdout and "running" in said.stdout
+        rows = [line.split() for line in said.stdout.splitlines()]
+        assert [row[:2] for row in rows] == [["PORT", "STATE"], ["in", "absent"], ["out", "running"]]
+        assert rows[0][-2:] == ["DRIVER", "DEVICE"] and rows[2][-2:] == ["net_null", "net_null1"]
