@@ -133,7 +133,7 @@ def test_an_appliance_by_hand(chroot):
     assert [state(f"ssh.{kind}") for kind in ("service", "socket")] == ssh
     chroot.run("/usr/lib/sallyport/image-setup")
     chroot.run("/usr/lib/sallyport/image-setup")  # once more: a hand may
-    assert [state(f"ssh.{kind}") for kind in ("service", "socket")] == ["disabled", "enabled"]
+    assert [state(f"ssh.{kind}") for kind in ("service", "socket")] == ["disabled", "disabled"]  # the VRF's device starts the socket
     for unit in ("systemd-networkd.service", "sallyport-boot.service", "sallyport-seed.service", "sallyport-bind.path", "sallyport-banner.service"):
         assert state(unit) == "enabled", unit
 

@@ -28,7 +28,7 @@ ATTEMPT_SECONDS = 2400  # all of it, far more than it takes on a machine that do
 TRIES = 3  # of what the emulation may break: a machine that does not come up. What was tested once is never tried again
 BOOT_SECONDS = 600  # of the appliance, from its QEMU to the login prompt
 HOST_TOOL_SECONDS = 400
-SSH_SECONDS = 60  # from there to SSH
+SSH_SECONDS = 200  # from there to SSH
 VFS = {0: ("02:00:00:00:00:10", "02:00:00:00:00:20"), 1: ("02:00:00:00:00:11", "02:00:00:00:00:21")}  # MAC addresses of each PF's VFs
 CLIENT, SERVER = ("192.0.2.1", "2001:db8:a::1"), ("198.51.100.10", "2001:db8:b::10")
 ATTACK = "/?id=1+UNION+SELECT+password"
