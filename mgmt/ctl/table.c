@@ -51,7 +51,7 @@ static size_t bytes_of(const char *text, size_t n)
 
 void sp_table_init(struct sp_table *table, const struct sp_column *columns, size_t n_columns)
 {
-	*table = (struct sp_table){.columns = columns, .n_columns = n_columns < SP_TABLE_COLUMNS_MAX ? n_columns : SP_TABLE_COLUMNS_MAX};
+	*table = (struct sp_table){.columns = columns, .n_columns = n_columns};
 }
 
 void sp_table_add(struct sp_table *table, const char *text)
@@ -80,7 +80,7 @@ void sp_table_add(struct sp_table *table, const char *text)
 	table->cells[table->n_cells++] = cell;
 }
 
-static void fit(const struct sp_table *table, size_t widths[SP_TABLE_COLUMNS_MAX], unsigned int width)
+static void fit(const struct sp_table *table, size_t *widths, unsigned int width)
 {
 	size_t total = 0, over;
 
@@ -136,13 +136,16 @@ static void print_row(const struct sp_table *table, const size_t *widths, char *
 
 void sp_table_print(struct sp_table *table, unsigned int width, FILE *out)
 {
-	size_t widths[SP_TABLE_COLUMNS_MAX];
+	size_t *widths = calloc(table->n_columns, sizeof(*widths));
 
-	fit(table, widths, width);
-	print_row(table, widths, NULL, out);
-	for (size_t i = 0; i + table->n_columns <= table->n_cells; i += table->n_columns)
-		print_row(table, widths, table->cells + i, out);
-	if (table->failed)
+	if (widths) {
+		fit(table, widths, width);
+		print_row(table, widths, NULL, out);
+		for (size_t i = 0; i + table->n_columns <= table->n_cells; i += table->n_columns)
+			print_row(table, widths, table->cells + i, out);
+		free(widths);
+	}
+	if (!widths || table->failed)
 		fputs("(out of memory: rows are missing)\n", out);
 	sp_table_clear(table);
 }

@@ -9,8 +9,6 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define SP_TABLE_COLUMNS_MAX 24
-
 struct sp_column {
 	const char *title;
 	bool right; /* numbers */
