@@ -24,8 +24,8 @@ BOOT_SECONDS = 240  # far more than it takes, also on a machine that does other 
 class Hypervisor(Vm):
     """Use as a context manager, as a Vm. `system` is the folder that build.py fills; `image` becomes /dev/vdb, and its changes are dropped."""
 
-    # With two CPUs, five levels and mitigations, no emulated SVM lived for long: a CPU of the hypervisor took a page fault with the guest's GS
-    # and TR still loaded and ended in a triple fault, or the guest reset, or waited for ever. So far none did with these.
+    # With two CPUs, whatever else is below, no emulated SVM lived for long: a CPU of the hypervisor took a page fault with the guest's GS and TR
+    # still loaded and ended in a triple fault, or the guest reset, or waited for ever. With one CPU none did so far.
     cpus = 1
     cpu = "max,la57=off"  # page tables of four levels, below and above: each miss of the TLB walks both
     memory_mb = 2560  # up to here the VFs' registers are where they belong
